@@ -1,0 +1,30 @@
+# Everything a person needs; each target installs what it lacks.
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+SAMPAN := $(TARGET)/release/sampan
+.PHONY: run stop test build lint bench packages
+
+run: build ## a cluster with the example on it
+	@SAMPAN=$(SAMPAN) sh examples/run.sh
+
+stop: ## ends that cluster, without trace
+	@SAMPAN=$(SAMPAN) sh examples/stop.sh
+
+build: packages ## the release binary, whole
+	cargo build --release --locked --package sampan
+
+test: packages ## every test
+	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
+	cargo nextest run --workspace --locked --profile $(if $(CI),ci,default)
+
+lint: packages
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo xtask tidy
+	if command -v cargo-deny >/dev/null; then cargo deny --offline check; else echo 'cargo-deny is not installed: its checks did not run'; fi
+
+bench: build
+	SAMPAN=$(SAMPAN) cargo run --release --locked --package bench -- $(ARGS)
+
+packages:
+	@sh scripts/packages.sh

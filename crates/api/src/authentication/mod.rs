@@ -1,0 +1,4 @@
+//! The kinds of the authentication group.
+
+mod self_subject_review;
+mod token_review;

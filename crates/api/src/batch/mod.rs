@@ -1,0 +1,4 @@
+//! The kinds of the batch group.
+
+mod cron_job;
+mod job;

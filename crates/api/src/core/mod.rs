@@ -1,0 +1,17 @@
+//! The kinds of the core group.
+
+mod config_map;
+mod endpoints;
+mod event;
+mod limit_range;
+mod namespace;
+mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
+mod pod;
+mod pod_template;
+mod replication_controller;
+mod resource_quota;
+mod secret;
+mod service;
+mod service_account;

@@ -1,0 +1,5 @@
+//! The kinds of the networking group.
+
+mod ingress;
+mod ingress_class;
+mod network_policy;

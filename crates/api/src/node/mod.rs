@@ -1,0 +1,3 @@
+//! The kinds of the node group.
+
+mod runtime_class;

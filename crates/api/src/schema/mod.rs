@@ -1,0 +1,13 @@
+//! What every message of the API looks like, and what follows from it: checking, patching, the protobuf form.
+//!
+//! Invariants: everything here is driven by one committed table (`facts.txt`, made by `cargo xtask schema`); nothing
+//! knows a kind by name except the few messages whose JSON is not an object of their fields (`Codec`).
+
+pub mod decode;
+mod facts;
+pub mod strategic;
+
+pub use decode::{Checked, DecodeError, check};
+pub use facts::{Codec, Field, ListType, Message, MessageId, Shape, Type, message, messages};
+
+pub use strategic::{PatchError, strategic_merge};

@@ -1,0 +1,1 @@
+//! The judges of every write, one file and one table row each.

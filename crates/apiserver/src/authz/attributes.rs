@@ -1,0 +1,94 @@
+//! What a request wants to do, as authorizers are asked, and how a refusal reads.
+
+use api::user::User;
+use api::{Reason, Status};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusDetails;
+
+/// One question to the authorizers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attributes<'a> {
+    /// `get`, `list`, …; for paths that are no resources the HTTP method in lower case.
+    pub verb: &'a str,
+    pub group: &'a str,
+    pub version: &'a str,
+    /// Plural; empty when `is_resource` is false.
+    pub resource: &'a str,
+    pub subresource: &'a str,
+    /// Empty: cluster scope, or all namespaces.
+    pub namespace: &'a str,
+    pub name: &'a str,
+    /// The URL's path; asked only when `is_resource` is false.
+    pub path: &'a str,
+    pub is_resource: bool,
+    /// Of a list or watch, as the query gives it: a node may list only the pods that are bound to it.
+    pub field_selector: &'a str,
+}
+
+/// An authorizer's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Allow,
+    /// Upstream's sentence that says who may not do what.
+    Deny(String),
+}
+
+impl<'a> Attributes<'a> {
+    /// The value that the field selector demands of `field`, if it demands one.
+    pub(crate) fn selected(&self, field: &str) -> Option<&'a str> {
+        self.field_selector.split(',').find_map(|term| {
+            let (name, value) = term.trim().split_once('=')?;
+            (name.trim() == field).then(|| value.strip_prefix('=').unwrap_or(value).trim())
+        })
+    }
+
+    /// A list or watch of one object by `metadata.name` is about that name, as upstream's request info has it.
+    pub(crate) fn with_selected_name(mut self) -> Attributes<'a> {
+        if self.name.is_empty() && matches!(self.verb, "list" | "watch" | "deletecollection") {
+            self.name = self.selected("metadata.name").unwrap_or_default();
+        }
+        self
+    }
+
+    /// Upstream's sentence for a refusal.
+    pub(crate) fn denial(&self, user: &User, reasons: &[String]) -> String {
+        let (name, verb) = (&user.name, self.verb);
+        let mut text = if self.is_resource {
+            let slash = if self.subresource.is_empty() { "" } else { "/" };
+            let resource = format!("{}{slash}{}", self.resource, self.subresource);
+            let what = format!("User {name:?} cannot {verb} resource {resource:?} in API group {:?}", self.group);
+            if self.namespace.is_empty() {
+                format!("{what} at the cluster scope")
+            } else {
+                format!("{what} in the namespace {:?}", self.namespace)
+            }
+        } else {
+            format!("User {name:?} cannot {verb} path {:?}", self.path)
+        };
+        if !reasons.is_empty() {
+            text.push_str(": ");
+            text.push_str(&reasons.join("\n"));
+        }
+        text
+    }
+
+    /// The 403 that a client gets; `why` is `Decision::Deny`'s sentence.
+    pub fn forbidden(&self, why: String) -> Status {
+        if !self.is_resource {
+            return Status {
+                details: Some(Box::default()),
+                ..Status::new(Reason::Forbidden, format!("forbidden: {why}"))
+            };
+        }
+        let dot = if self.group.is_empty() { "" } else { "." };
+        let object = if self.name.is_empty() { String::new() } else { format!(" {:?}", self.name) };
+        let message = format!("{}{dot}{}{object} is forbidden: {why}", self.resource, self.group);
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let details = StatusDetails {
+            name: some(self.name),
+            group: some(self.group),
+            kind: some(self.resource),
+            ..StatusDetails::default()
+        };
+        Status { details: Some(Box::new(details)), ..Status::new(Reason::Forbidden, message) }
+    }
+}

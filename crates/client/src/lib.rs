@@ -1,0 +1,17 @@
+//! The API's client: one trait for the transport (in process, or TLS), typed calls, and shared caches.
+//!
+//! Invariants: an object that several consumers watch is decoded once per process; a cached object is never changed.
+
+mod cache;
+mod config;
+mod remote;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod transport;
+mod typed;
+
+pub use cache::{Cache, Change, Changes, ObjectKey, Scope as CacheScope};
+pub use config::{Config, ConfigError, Credentials};
+pub use remote::Remote;
+pub use transport::{EventType, PatchType, RawEvent, RawEvents, Request, Transport, Verb, WatchRequest};
+pub use typed::{Client, DeleteOptions, ListOptions};

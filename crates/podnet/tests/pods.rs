@@ -1,0 +1,70 @@
+//! Two pods on one node, in namespaces of the test's own: they reach each other, and nothing is left behind.
+
+use podnet::{BaseOptions, ClusterId, PodNetwork, reset};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+fn options() -> BaseOptions {
+    BaseOptions { cluster: ClusterId::new("7e57-0001"), pod_cidr: "10.42.0.0/16".parse().unwrap(), mtu: 1500 }
+}
+
+fn as_node(node: &Path, work: impl AsyncFnOnce() + Send) {
+    kernel::netns::in_netns(node, || {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work());
+    })
+    .unwrap();
+}
+
+fn interfaces() -> Vec<String> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    text.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
+}
+
+#[test]
+fn pods_reach_each_other_and_leave_nothing() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: needs root");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [node, a, b] = ["node", "a", "b"].map(|name| folder.path().join(name));
+    for namespace in [&node, &a, &b] {
+        kernel::netns::create(namespace).unwrap();
+    }
+    as_node(&node, async || {
+        let network = PodNetwork::open(&folder.path().join("ips"), &options()).unwrap();
+        assert!(!*network.ready().borrow());
+        assert!(network.setup("sandbox-a", &a).await.is_err(), "no range yet");
+        network.set_ranges(vec!["10.42.4.0/24".parse().unwrap()]);
+        let first = network.setup("sandbox-a", &a).await.unwrap();
+        assert_eq!(network.setup("sandbox-a", &a).await.unwrap(), first, "idempotent");
+        let second = network.setup("sandbox-b", &b).await.unwrap();
+        assert_ne!(first, second);
+
+        let listener = kernel::netns::in_netns(&b, || TcpListener::bind((second, 80)).unwrap()).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, peer) = listener.accept().unwrap();
+            stream.write_all(peer.ip().to_string().as_bytes()).unwrap();
+        });
+        let mut heard = String::new();
+        let mut stream = kernel::netns::in_netns(&a, || TcpStream::connect((second, 80)).unwrap()).unwrap();
+        stream.read_to_string(&mut heard).unwrap();
+        server.join().unwrap();
+        assert_eq!(heard, first.to_string(), "the caller's own address arrives");
+
+        drop(network);
+        let network = PodNetwork::open(&folder.path().join("ips"), &options()).unwrap();
+        network.reconcile(&BTreeSet::from(["sandbox-b".to_owned()])).await.unwrap();
+        assert_eq!(interfaces().len(), 2, "lo and b's");
+        network.teardown("sandbox-b").await.unwrap();
+        network.teardown("sandbox-b").await.unwrap();
+        reset(&options().cluster).await.unwrap();
+        assert_eq!(interfaces(), ["lo"]);
+        assert_eq!(kernel::nft::query(&["list", "tables"]).unwrap(), "");
+    });
+    for namespace in [&node, &a, &b] {
+        kernel::netns::remove(namespace).unwrap();
+    }
+}

@@ -1,0 +1,179 @@
+//! Own writes that the caches have not shown yet: what makes a second reconcile safe after a first that wrote.
+//!
+//! A controller that creates ten pods and is asked again before the watch has told of them would create ten more.
+//! Here each write is noted with its revision, and its key rests until the cache has come that far. Invariant: a note
+//! is dropped only when the cache shows the write or something newer, or the server says that the object is gone.
+
+use crate::Key;
+use api::Kind;
+use client::{Cache, Change, Client};
+use futures::future::BoxFuture;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use parking_lot::Mutex;
+use std::any::{Any, TypeId};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A kind and one of its objects.
+type Object = (TypeId, Key);
+
+/// What the cache has to show.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Wanted {
+    /// The object at this revision or later. Zero: the request's outcome is not known, any state will do.
+    Written { revision: u64 },
+    /// No object of this uid, or one that is going.
+    Deleted { uid: String },
+}
+
+struct Note {
+    key: Key,
+    wanted: Wanted,
+    since: Instant,
+    settled: fn(Client, Key, Wanted) -> BoxFuture<'static, bool>,
+}
+
+#[derive(Default)]
+pub(crate) struct Unseen {
+    state: Mutex<State>,
+    caches: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+}
+
+#[derive(Default)]
+struct State {
+    notes: HashMap<Object, Note>,
+    by_key: HashMap<Key, HashSet<Object>>,
+    /// The newest revision that each kind's cache is known to have reached.
+    reached: HashMap<TypeId, u64>,
+}
+
+impl Unseen {
+    /// Writes of this kind are noted from now on.
+    pub(crate) fn follow<K: Kind>(&mut self, cache: Cache<K>) {
+        self.caches.insert(TypeId::of::<K>(), Box::new(cache));
+    }
+
+    /// Notes a write for which `key` is to wait, unless the cache shows it already.
+    pub(crate) fn note<K: Kind>(&self, key: &Key, object: Key, wanted: Wanted) {
+        let kind = TypeId::of::<K>();
+        let Some(cache) = self.caches.get(&kind).and_then(|cache| cache.downcast_ref::<Cache<K>>()) else { return };
+        // The lock is taken before the cache is read: a change that comes in between is told to `observe` after us.
+        let mut state = self.state.lock();
+        let shown = cache.get_key(&object);
+        if state.shows(kind, &wanted, None, shown.as_deref().map(K::metadata)) {
+            return;
+        }
+        let note = Note { key: key.clone(), wanted, since: Instant::now(), settled: settled::<K> };
+        let object = (kind, object);
+        // Another key's older note of the same object gives way, and that key need not wait for it.
+        state.drop_note(&object);
+        state.by_key.entry(key.clone()).or_default().insert(object.clone());
+        state.notes.insert(object, note);
+    }
+
+    /// Takes note of a change in the cache; the key that need not wait any longer.
+    pub(crate) fn observe<K: Kind>(&self, change: &Change<K>) -> Option<Key> {
+        let kind = TypeId::of::<K>();
+        let mut state = self.state.lock();
+        let new = change.new.as_deref().map(K::metadata);
+        let reached = state.reached.entry(kind).or_default();
+        *reached = (*reached).max(new.map_or(0, revision));
+        let object = (kind, change.key.clone());
+        let note = state.notes.get(&object)?;
+        let old = change.old.as_deref().map(K::metadata);
+        if !state.shows(kind, &note.wanted, old, new) {
+            return None;
+        }
+        state.drop_note(&object)
+    }
+
+    /// Whether the key has to wait.
+    pub(crate) fn blocks(&self, key: &Key) -> bool {
+        let mut state = self.state.lock();
+        let Some(objects) = state.by_key.get(key) else { return false };
+        let passed: Vec<Object> = objects
+            .iter()
+            .filter(|object| {
+                let reached = state.reached.get(&object.0).copied().unwrap_or_default();
+                matches!(state.notes[*object].wanted, Wanted::Written { revision } if revision > 0 && revision <= reached)
+            })
+            .cloned()
+            .collect();
+        for object in &passed {
+            state.drop_note(object);
+        }
+        state.by_key.contains_key(key)
+    }
+
+    /// How long the key has waited for the oldest of its writes.
+    pub(crate) fn waited(&self, key: &Key) -> Duration {
+        let state = self.state.lock();
+        let objects = state.by_key.get(key).into_iter().flatten();
+        objects.map(|object| state.notes[object].since.elapsed()).max().unwrap_or_default()
+    }
+
+    /// Asks the server for what the cache does not show: objects that were deleted before the cache told of them.
+    pub(crate) async fn verify(&self, client: &Client, key: &Key) {
+        let questions: Vec<(Object, Wanted, fn(Client, Key, Wanted) -> BoxFuture<'static, bool>)> = {
+            let state = self.state.lock();
+            let objects = state.by_key.get(key).into_iter().flatten();
+            objects.map(|object| (object.clone(), &state.notes[object])).map(|(o, n)| (o, n.wanted.clone(), n.settled)).collect()
+        };
+        for (object, wanted, settled) in questions {
+            if settled(client.clone(), object.1.clone(), wanted).await {
+                self.state.lock().drop_note(&object);
+            }
+        }
+    }
+}
+
+impl State {
+    fn shows(&self, kind: TypeId, wanted: &Wanted, old: Option<&ObjectMeta>, new: Option<&ObjectMeta>) -> bool {
+        match wanted {
+            Wanted::Written { revision: 0 } => new.is_some(),
+            Wanted::Written { revision: wanted } => {
+                let shown = old.map_or(0, revision).max(new.map_or(0, revision));
+                shown.max(self.reached.get(&kind).copied().unwrap_or_default()) >= *wanted
+            }
+            Wanted::Deleted { uid } => {
+                new.is_none_or(|meta| meta.uid.as_deref() != Some(uid) || meta.deletion_timestamp.is_some())
+            }
+        }
+    }
+
+    /// Drops one note; the key if it was the last of it.
+    fn drop_note(&mut self, object: &Object) -> Option<Key> {
+        let note = self.notes.remove(object)?;
+        let rest = self.by_key.get_mut(&note.key)?;
+        rest.remove(object);
+        if !rest.is_empty() {
+            return None;
+        }
+        self.by_key.remove(&note.key);
+        Some(note.key)
+    }
+}
+
+/// Whether the server has no such object (any more), so that the cache will never show it.
+fn settled<K: Kind>(client: Client, object: Key, wanted: Wanted) -> BoxFuture<'static, bool> {
+    Box::pin(async move {
+        let (namespace, name) = crate::split(&object);
+        match client.find::<K>(namespace, name).await {
+            Ok(None) => true,
+            Ok(Some(found)) => match wanted {
+                Wanted::Written { .. } => false,
+                Wanted::Deleted { uid } => found.metadata().uid.as_deref() != Some(&uid),
+            },
+            Err(status) => {
+                tracing::debug!(%object, %status, "looking for an own write");
+                false
+            }
+        }
+    })
+}
+
+/// An object's revision; 0 where there is none. Revisions of one server are comparable numbers.
+pub(crate) fn revision(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.as_deref().and_then(|revision| revision.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,159 @@
+//! One stored object as the cache holds it: the store's own bytes, and where `resourceVersion` is spliced in.
+//!
+//! Invariants: immutable; the value is shared with the store, never copied to be kept; what selectors look at is
+//! decoded at most once, when it is first asked for. Bound: about 150 bytes beside the value and the selectables.
+
+use crate::json;
+use api::kind::FieldValues;
+use api::{Object, Registered};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use store::{Key, Revision};
+
+/// What selectors look at.
+#[derive(Debug, Default)]
+pub struct Selectable {
+    pub labels: BTreeMap<String, String>,
+    pub fields: FieldValues,
+}
+
+impl Selectable {
+    pub(crate) fn of(object: &dyn Object) -> Selectable {
+        Selectable { labels: object.meta().labels.clone().unwrap_or_default(), fields: object.fields() }
+    }
+
+    /// The value of a selectable field that the kind itself declares; `None` for all others.
+    pub fn field(&self, path: &str) -> Option<&str> {
+        self.fields.iter().find(|(own, _)| *own == path).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A stored object at one revision.
+#[derive(Debug)]
+pub struct Entry {
+    key: Key,
+    /// Where the resource's prefix ends and `namespace/name` begins.
+    prefix_len: u32,
+    /// Where in `value` the metadata's first field begins.
+    splice: u32,
+    pub revision: Revision,
+    value: Bytes,
+    selectable: OnceLock<Arc<Selectable>>,
+}
+
+/// A stored value that is not an object of the API.
+#[derive(Debug, thiserror::Error)]
+#[error("the value stored under {key} has no metadata to splice a resourceVersion into")]
+pub struct NotAnObject {
+    pub key: Key,
+}
+
+const FIELD: &[u8] = b"\"resourceVersion\":\"";
+/// The field, its closing quote and the comma after it.
+const SPLICED_LEN: usize = FIELD.len() + 2;
+
+impl Entry {
+    /// `head` is how objects of the resource begin, up to the metadata's brace.
+    pub(crate) fn new(
+        key: Key,
+        prefix_len: usize,
+        head: &[u8],
+        revision: Revision,
+        value: Bytes,
+    ) -> Result<Entry, NotAnObject> {
+        let splice = if value.starts_with(head) { Some(head.len()) } else { json::metadata_start(&value) };
+        let Some(splice) = splice.and_then(|splice| u32::try_from(splice).ok()) else {
+            return Err(NotAnObject { key });
+        };
+        let prefix_len = u32::try_from(prefix_len).expect("a resource's prefix is short");
+        Ok(Entry { key, prefix_len, splice, revision, value, selectable: OnceLock::new() })
+    }
+
+    pub(crate) fn with_selectable(self, selectable: Option<Arc<Selectable>>) -> Entry {
+        match selectable {
+            Some(selectable) => Entry { selectable: OnceLock::from(selectable), ..self },
+            None => self,
+        }
+    }
+
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// `namespace/name`, or `name` for cluster-scoped kinds.
+    pub fn path(&self) -> &str {
+        &self.key[self.prefix_len as usize..]
+    }
+
+    pub fn name(&self) -> &str {
+        self.path().rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Empty for cluster-scoped kinds.
+    pub fn namespace(&self) -> &str {
+        self.path().split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    /// As stored: without `resourceVersion`.
+    pub fn value(&self) -> &Bytes {
+        &self.value
+    }
+
+    /// The length of `json`.
+    pub fn json_len(&self) -> usize {
+        self.value.len() + SPLICED_LEN + itoa::Buffer::new().format(self.revision.0).len()
+    }
+
+    /// Appends the object's JSON as clients see it.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        self.write_json_at(self.revision, out);
+    }
+
+    /// As `write_json`, with another revision: a deleted object carries the revision of its deletion.
+    pub(crate) fn write_json_at(&self, revision: Revision, out: &mut Vec<u8>) {
+        let (before, after) = self.value.split_at(self.splice as usize);
+        out.extend_from_slice(before);
+        out.extend_from_slice(FIELD);
+        out.extend_from_slice(itoa::Buffer::new().format(revision.0).as_bytes());
+        // Metadata is never empty: every object has a name.
+        out.extend_from_slice(b"\",");
+        out.extend_from_slice(after);
+    }
+
+    /// The object's JSON as clients see it.
+    pub fn json(&self) -> Bytes {
+        let mut out = Vec::with_capacity(self.json_len());
+        self.write_json(&mut out);
+        Bytes::from(out)
+    }
+
+    /// Appends the metadata alone, braces included.
+    pub fn write_metadata(&self, out: &mut Vec<u8>) {
+        let start = self.splice as usize;
+        let end = start - 1 + json::value_len(&self.value[start - 1..]);
+        out.push(b'{');
+        out.extend_from_slice(FIELD);
+        out.extend_from_slice(itoa::Buffer::new().format(self.revision.0).as_bytes());
+        out.extend_from_slice(b"\",");
+        out.extend_from_slice(&self.value[start..end]);
+    }
+
+    /// The typed object, its `resourceVersion` set.
+    pub fn decode(&self, kind: &dyn Registered) -> Result<Box<dyn Object>, serde_json::Error> {
+        let mut object = kind.decode(&self.value)?;
+        object.meta_mut().resource_version = Some(self.revision.to_string());
+        Ok(object)
+    }
+
+    /// What selectors look at. An object that no longer decodes matches as one without labels and fields, and says so.
+    pub fn selectable(&self, kind: &dyn Registered) -> &Selectable {
+        self.selectable.get_or_init(|| match kind.decode(&self.value) {
+            Ok(object) => Arc::new(Selectable::of(object.as_ref())),
+            Err(error) => {
+                tracing::error!(key = %self.key, %error, "a stored object does not decode");
+                Arc::default()
+            }
+        })
+    }
+}

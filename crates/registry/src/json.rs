@@ -1,0 +1,128 @@
+//! Finding one's way in JSON bytes without decoding them, and putting `metadata` where the splice needs it.
+//!
+//! Invariants: input is valid JSON of our own encoder; a scan is linear and allocates nothing.
+
+use api::Object;
+
+/// The length of the JSON value that `json` starts with, no blanks before it.
+pub(crate) fn value_len(json: &[u8]) -> usize {
+    match json.first() {
+        Some(b'"') => string_len(json),
+        Some(b'{' | b'[') => nested_len(json),
+        _ => json.iter().position(|byte| matches!(byte, b',' | b'}' | b']')).unwrap_or(json.len()),
+    }
+}
+
+fn string_len(json: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &json[at.min(json.len())..]) {
+        at += found;
+        if json[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    json.len()
+}
+
+fn nested_len(json: &[u8]) -> usize {
+    let mut depth = 0usize;
+    let mut at = 0;
+    while at < json.len() {
+        match json[at] {
+            b'"' => {
+                at += string_len(&json[at..]);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    json.len()
+}
+
+/// Where the value of a top-level field begins, and where the field (its quote) does.
+fn top_level(json: &[u8], field: &str) -> Option<(usize, usize)> {
+    let mut at = 1;
+    while json.get(at) == Some(&b'"') {
+        let name_len = string_len(&json[at..]);
+        let value = at + name_len + 1;
+        if &json[at + 1..at + name_len - 1] == field.as_bytes() {
+            return Some((at, value));
+        }
+        at = value + value_len(json.get(value..)?) + 1;
+    }
+    None
+}
+
+/// Where the metadata's first field begins, wherever the metadata is; `None` without any.
+pub(crate) fn metadata_start(json: &[u8]) -> Option<usize> {
+    let (_, value) = top_level(json, "metadata")?;
+    (json.get(value) == Some(&b'{') && json.get(value + 1) == Some(&b'"')).then_some(value + 1)
+}
+
+/// The object as it is stored: no `resourceVersion`, and `metadata` right after `apiVersion` and `kind`.
+pub(crate) fn stored(object: &mut dyn Object) -> Result<Vec<u8>, serde_json::Error> {
+    object.meta_mut().resource_version = None;
+    let json = object.encode()?;
+    Ok(metadata_first(json))
+}
+
+/// Moves `metadata` behind `kind`: several kinds' structs put fields with earlier letters before it.
+fn metadata_first(json: Vec<u8>) -> Vec<u8> {
+    let Some((_, kind)) = top_level(&json, "kind") else { return json };
+    let insert = kind + value_len(&json[kind..]);
+    let Some((start, value)) = top_level(&json, "metadata") else { return json };
+    if start == insert + 1 {
+        return json;
+    }
+    let end = value + value_len(&json[value..]);
+    let mut out = Vec::with_capacity(json.len());
+    out.extend_from_slice(&json[..insert]);
+    // The comma before the field moves with it.
+    out.extend_from_slice(&json[start - 1..end]);
+    out.extend_from_slice(&json[insert..start - 1]);
+    out.extend_from_slice(&json[end..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_moves_behind_kind() {
+        for (given, wanted) in [
+            (
+                r#"{"apiVersion":"v1","kind":"ConfigMap","data":{"a":"\"metadata\":{}","b":"]}\\"},"metadata":{"name":"x"}}"#,
+                r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"},"data":{"a":"\"metadata\":{}","b":"]}\\"}}"#,
+            ),
+            (
+                r#"{"apiVersion":"v1","kind":"K","n":3,"metadata":{"name":"x"},"z":[{"metadata":{}}]}"#,
+                r#"{"apiVersion":"v1","kind":"K","metadata":{"name":"x"},"n":3,"z":[{"metadata":{}}]}"#,
+            ),
+            (
+                r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"},"spec":{}}"#,
+                r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"},"spec":{}}"#,
+            ),
+        ] {
+            assert_eq!(String::from_utf8(metadata_first(given.as_bytes().to_vec())).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn metadata_is_found_wherever_it_stands() {
+        let json = br#"{"kind":"A","data":{"metadata":{"no":1}},"metadata":{"name":"x"}}"#;
+        let start = metadata_start(json).unwrap();
+        assert!(json[start..].starts_with(br#""name":"x""#));
+        assert_eq!(metadata_start(br#"{"kind":"A","metadata":{}}"#), None);
+        assert_eq!(metadata_start(br#"{"kind":"A"}"#), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Any kind's life over the store: read, write loop, watch cache.
+//!
+//! Invariants: only this crate writes the store; every write is given its admission; a write returns when the cache
+//! holds it, so its writer reads it; caches and watchers see changes in revision order.
+
+mod admission;
+mod applier;
+mod entry;
+mod event;
+mod history;
+mod hook;
+mod json;
+mod log;
+mod progress;
+mod read;
+mod registry;
+mod resource;
+mod selection;
+mod surroundings;
+mod watch;
+mod write;
+
+pub use admission::{Admission, Attempt, Operation};
+pub use entry::{Entry, Selectable};
+pub use event::{Event, EventType, added_frame};
+pub use hook::{Claim, Hook};
+pub use read::{ListQuery, Listing, ReadVersion};
+pub use registry::{Options, Registry, RegistryError};
+pub use resource::{Resource, Snapshot};
+pub use selection::Selection;
+pub use store::Revision;
+pub use surroundings::{Surroundings, System};
+pub use watch::{Start, Step, Watcher};
+pub use write::{
+    Change, Current, DeleteRequest, Deleted, Part, Patch, PatchKind, Propagation, Write, Written,
+};

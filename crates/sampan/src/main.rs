@@ -1,0 +1,2 @@
+//! The one binary: roles, their flags and their wiring.
+fn main() {}

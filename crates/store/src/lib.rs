@@ -1,0 +1,153 @@
+//! The revisioned store: every write gets the next revision, every read and watch can name one.
+//!
+//! Invariants:
+//! - A commit that was acknowledged survives `kill -9` and power loss.
+//! - Revisions are dense per commit and never go backwards, across restarts too.
+//! - A watch from revision R delivers every event after R exactly once, in revision order, or says `Compacted`.
+//! - Values are opaque bytes, shared, never copied: the store and its readers hold the same allocation.
+
+mod engine;
+mod files;
+
+pub use engine::{Clock, Embedded, MonotonicClock, Options, Stats};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// A point in the store's history. 0 is "before anything"; the first commit is 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl std::fmt::Display for Revision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A key, such as `/pods/default/web-0`. Order is byte order.
+pub type Key = Arc<str>;
+
+/// One key's value and history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValue {
+    pub key: Key,
+    pub value: Bytes,
+    /// The commit that created this incarnation of the key.
+    pub created: Revision,
+    /// The commit that wrote this value.
+    pub modified: Revision,
+}
+
+/// What a transaction demands of a key before it may commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    Absent,
+    /// The key's `modified` revision is exactly this one.
+    At(Revision),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    Put { key: Key, value: Bytes },
+    Delete { key: Key },
+}
+
+/// A compare-and-swap: all checks hold and all operations happen at one revision, or nothing does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Txn {
+    pub checks: Vec<(Key, Expect)>,
+    pub ops: Vec<Op>,
+}
+
+impl Txn {
+    /// Creates a key that must not exist.
+    pub fn create(key: Key, value: Bytes) -> Txn {
+        Txn { checks: vec![(key.clone(), Expect::Absent)], ops: vec![Op::Put { key, value }] }
+    }
+    /// Replaces a value that must still be the one of `at`.
+    pub fn update(key: Key, at: Revision, value: Bytes) -> Txn {
+        Txn { checks: vec![(key.clone(), Expect::At(at))], ops: vec![Op::Put { key, value }] }
+    }
+    /// Deletes a value that must still be the one of `at`.
+    pub fn delete(key: Key, at: Revision) -> Txn {
+        Txn { checks: vec![(key.clone(), Expect::At(at))], ops: vec![Op::Delete { key }] }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durable at this revision.
+    Committed(Revision),
+    /// A check failed; the checked keys' current states, in the order of `Txn::checks`.
+    Conflict(Vec<Option<KeyValue>>),
+}
+
+/// One page of a range.
+#[derive(Clone, Debug)]
+pub struct Range {
+    pub items: Vec<KeyValue>,
+    /// Whether keys remain after the last item.
+    pub more: bool,
+    /// The revision that the whole page is consistent with.
+    pub revision: Revision,
+}
+
+/// One key's change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub revision: Revision,
+    pub key: Key,
+    /// `None`: deleted.
+    pub value: Option<Bytes>,
+    /// The state before, absent for a creation.
+    pub previous: Option<KeyValue>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The revision asked for is older than what is kept.
+    #[error("revision {asked} has been compacted; the oldest kept is {oldest}")]
+    Compacted { asked: Revision, oldest: Revision },
+    /// The revision asked for has not happened yet.
+    #[error("revision {asked} is in the future; the current one is {current}")]
+    Future { asked: Revision, current: Revision },
+    /// The store cannot take this write now or ever; what the caller sent is not stored.
+    #[error("the store is closed: {reason}")]
+    Closed { reason: String },
+    #[error("{attempted}: {source}")]
+    Io { attempted: String, source: std::io::Error },
+    #[error("{attempted}: {reason}")]
+    Corrupt { attempted: String, reason: String },
+}
+
+/// Events in revision order, several commits at a time under load.
+/// The stream's buffer is bounded by the shared event log: a reader that falls off its end gets `Compacted`.
+#[async_trait]
+pub trait Watch: Send {
+    /// The next non-empty batch. All events of one revision come in the same batch.
+    async fn next(&mut self) -> Result<Vec<Event>, StoreError>;
+}
+
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The newest revision that is durable.
+    async fn revision(&self) -> Result<Revision, StoreError>;
+    async fn get(&self, key: &str) -> Result<Option<KeyValue>, StoreError>;
+    /// Keys with `prefix`, in order, after `after` (exclusive), at most `limit` (0: all), as they were at `at`
+    /// (`None`: now).
+    async fn range(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        at: Option<Revision>,
+    ) -> Result<Range, StoreError>;
+    /// Returns when the transaction is durable, or was refused.
+    async fn commit(&self, txn: Txn) -> Result<Outcome, StoreError>;
+    /// Every event on keys with `prefix` after revision `after`.
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError>;
+    /// Forgets history before `revision`: ranges and watches from there answer `Compacted`.
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError>;
+}
