@@ -12,6 +12,10 @@ use std::path::Path;
 pub(crate) const SOURCE: &str = "../shared/data/api-schema.json";
 pub(crate) const FACTS: &str = "crates/api/src/schema/facts.txt";
 
+/// Optional fields whose zero differs from their absence (pointers in Go), which neither `.proto` nor OpenAPI tells:
+/// `<alias>.<Message> <field>…` a line.
+const MEANINGFUL_ZEROS: &str = include_str!("meaningful_zeros.txt");
+
 /// Fields of one object must fit the decoder's 128-bit set of fields already seen.
 const FIELDS_MAX: usize = 128;
 
@@ -27,7 +31,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 /// The compact table of the full one's JSON.
 pub(crate) fn compact(source: &str) -> Result<String> {
     let messages: BTreeMap<String, Value> = serde_json::from_str(source).context("parse the full table")?;
-    let messages = Messages { all: messages };
+    let messages = Messages { all: messages, zeros: zeros()? };
     let mut packages: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for name in messages.all.keys() {
         let (package, short) = name.rsplit_once('.').with_context(|| format!("{name} has no package"))?;
@@ -64,6 +68,17 @@ fn aliases<'a>(packages: impl Iterator<Item = &'a str>) -> Result<BTreeMap<&'a s
 
 struct Messages {
     all: BTreeMap<String, Value>,
+    /// `core.v1.PodSpec.priority`.
+    zeros: BTreeSet<String>,
+}
+
+fn zeros() -> Result<BTreeSet<String>> {
+    let mut zeros = BTreeSet::new();
+    for line in MEANINGFUL_ZEROS.lines() {
+        let (message, fields) = line.split_once(' ').with_context(|| format!("no field in {line:?}"))?;
+        zeros.extend(fields.split(' ').map(|field| format!("{message}.{field}")));
+    }
+    Ok(zeros)
 }
 
 type Fields = Map<String, Value>;
@@ -95,12 +110,13 @@ impl Messages {
             out.push_str(" atomic");
         }
         out.push('\n');
-        let fields = unify(&full, self.fields(&full)?)?;
+        let fields = unify(&full, self.fields(&full)?, message.get("openapi").is_some())?;
         ensure!(fields.len() <= FIELDS_MAX, "{full} has more than {FIELDS_MAX} fields");
         for (field, facts) in &fields {
             let kind = self.field_type(&full, field, facts, aliases).with_context(|| format!("{full}.{field}"))?;
             let number = facts["number"].as_u64().map_or_else(|| "-".to_owned(), |n| n.to_string());
-            writeln!(out, "{field} {number} {kind}{}", attributes(facts)?)?;
+            let zero = if self.zeros.contains(&format!("{}.{name}.{field}", aliases[package])) { " zero" } else { "" };
+            writeln!(out, "{field} {number} {kind}{}{zero}", attributes(facts)?)?;
         }
         Ok(())
     }
@@ -198,9 +214,33 @@ fn package_of(message: &str) -> &str {
     message.rsplit_once('.').map_or("", |(package, _)| package)
 }
 
+/// Fields as JSON has them, for messages that only `.proto` tells of: those of versions no longer in the OpenAPI
+/// documents. Their spellings and inline fields are those of the newer versions.
+fn as_json(fields: &mut BTreeMap<String, Value>) {
+    let respelt: Vec<String> = fields.keys().filter(|name| name.starts_with(char::is_uppercase)).cloned().collect();
+    for name in respelt.iter().map(String::as_str).chain(["aPIGroup"]) {
+        let spelling = match name {
+            // The content of a FieldsV1.
+            "Raw" => continue,
+            "aPIGroup" => "apiGroup".to_owned(),
+            _ => name[..1].to_ascii_lowercase() + &name[1..],
+        };
+        if let Some(facts) = fields.remove(name) {
+            fields.insert(spelling, facts);
+        }
+    }
+    if let Some(rule) = fields.get_mut("ingressRuleValue") {
+        rule["inline"] = true.into();
+        fields.insert("http".to_owned(), serde_json::json!({"via": "ingressRuleValue"}));
+    }
+}
+
 /// One entry per field where the source has two: JSONSchemaProps' `$ref` (JSON) and `ref` (protobuf).
-fn unify(message: &str, fields: &Fields) -> Result<BTreeMap<String, Value>> {
+fn unify(message: &str, fields: &Fields, in_openapi: bool) -> Result<BTreeMap<String, Value>> {
     let mut unified: BTreeMap<String, Value> = fields.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    if !in_openapi {
+        as_json(&mut unified);
+    }
     if !message.ends_with(".JSONSchemaProps") {
         return Ok(unified);
     }
@@ -271,4 +311,28 @@ fn attributes(facts: &Value) -> Result<String> {
         }
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_table_is_what_the_source_gives() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+        let Ok(source) = std::fs::read_to_string(root.join(SOURCE)) else {
+            eprintln!("skipped: {SOURCE} is absent");
+            return;
+        };
+        let committed = std::fs::read_to_string(root.join(FACTS)).expect("the table is committed");
+        assert!(compact(&source).expect("a table") == committed, "{FACTS} is stale: run `cargo xtask schema`");
+    }
+
+    #[test]
+    fn both_spellings_of_a_field_become_one() {
+        let source = r#"{"a.v1.JSONSchemaProps": {"fields": {"$ref": {"json": "string"}, "ref": {"number": 3, "type": "string"},
+            "x-kubernetes-list-type": {"json": "string", "required": true}, "xKubernetesListType": {"number": 42, "type": "string"}}}}"#;
+        let expected = "P a.v1 a.v1\nM JSONSchemaProps\n$ref 3 s\nx-kubernetes-list-type 42 s !\n";
+        assert_eq!(compact(source).expect("a table"), expected);
+    }
 }

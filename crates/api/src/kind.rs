@@ -1,7 +1,7 @@
 //! How one kind behaves: the methods that its own file fills in; all have bodies that do nothing.
 
 use crate::field::FieldError;
-use crate::resource::ResourceDef;
+use crate::resource::{ResourceDef, Subresource};
 use crate::table::Cell;
 use k8s_openapi::Metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -32,14 +32,30 @@ pub trait Kind:
     /// On update of a subresource that shares the object's body (`status`): takes over `old`'s everything else.
     fn prepare_status(&mut self, _old: &Self) {}
 
+    /// As `prepare_status`, for the other subresources that share the object's body (`approval`, `finalize`, ...).
+    fn prepare_subresource(&mut self, _subresource: Subresource, old: &Self) {
+        self.prepare_status(old);
+    }
+
     /// All errors of the object as it stands.
     fn validate(&self) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// Errors of a new object only. `validate` runs as well.
+    fn validate_create(&self) -> Vec<FieldError> {
         Vec::new()
     }
 
     /// Errors of the change only (immutable fields, forbidden transitions). `validate` runs as well.
     fn validate_update(&self, _old: &Self) -> Vec<FieldError> {
         Vec::new()
+    }
+
+    /// Errors of a change through a subresource that picks its fields itself (`binding`, `ephemeralcontainers`, ...).
+    /// Asked instead of `validate_update`; `validate` runs as well.
+    fn validate_subresource(&self, _subresource: Subresource, old: &Self) -> Vec<FieldError> {
+        self.validate_update(old)
     }
 
     /// Whether `metadata.generation` is kept for this kind (those with a spec that a controller follows).

@@ -2,7 +2,7 @@
 
 use crate::field::FieldError;
 use crate::kind::{FieldValues, Kind};
-use crate::resource::ResourceDef;
+use crate::resource::{ResourceDef, Subresource};
 use crate::table::Cell;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
@@ -20,7 +20,18 @@ pub trait Object: Any + Send + Sync + std::fmt::Debug {
     fn prepare_update(&mut self, old: &dyn Object);
     fn prepare_status(&mut self, old: &dyn Object);
     fn validate(&self) -> Vec<FieldError>;
+    fn validate_create(&self) -> Vec<FieldError> {
+        Vec::new()
+    }
     fn validate_update(&self, old: &dyn Object) -> Vec<FieldError>;
+    /// As `prepare_status`, for a subresource other than `status` that shares the object's body.
+    fn prepare_subresource(&mut self, _subresource: Subresource, old: &dyn Object) {
+        self.prepare_status(old);
+    }
+    /// Instead of `validate_update`, for a change through a subresource.
+    fn validate_subresource(&self, _subresource: Subresource, old: &dyn Object) -> Vec<FieldError> {
+        self.validate_update(old)
+    }
     fn has_generation(&self) -> bool;
     fn spec_differs(&self, old: &dyn Object) -> bool;
     fn fields(&self) -> FieldValues;
@@ -79,8 +90,17 @@ impl<K: Kind> Object for K {
     fn validate(&self) -> Vec<FieldError> {
         Kind::validate(self)
     }
+    fn validate_create(&self) -> Vec<FieldError> {
+        Kind::validate_create(self)
+    }
     fn validate_update(&self, old: &dyn Object) -> Vec<FieldError> {
         Kind::validate_update(self, same(old))
+    }
+    fn prepare_subresource(&mut self, subresource: Subresource, old: &dyn Object) {
+        Kind::prepare_subresource(self, subresource, same(old))
+    }
+    fn validate_subresource(&self, subresource: Subresource, old: &dyn Object) -> Vec<FieldError> {
+        Kind::validate_subresource(self, subresource, same(old))
     }
     fn has_generation(&self) -> bool {
         K::GENERATION

@@ -392,6 +392,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn what_it_prints_parses_to_itself(text in "[+-]?[0-9]{0,22}(\\.[0-9]{1,25})?([numkMGTPE]|[KMGTPE]i|e-?[0-9]{1,2})?") {
             if let Ok(quantity) = Quantity::parse(&text) {

@@ -132,6 +132,8 @@ impl Column {
     pub const NAME: Column = Column::new("Name", "string", "name", 0);
     /// The age, for kinds whose tables show it; the cell is the translated age (`5m`).
     pub const AGE: Column = Column::new("Age", "string", "", 0);
+    /// The time of creation, for kinds without a table of their own; the cell is a time stamp.
+    pub const CREATED_AT: Column = Column::new("Created At", "date", "", 0);
     pub const fn text(name: &'static str) -> Column {
         Column::new(name, "string", "", 0)
     }

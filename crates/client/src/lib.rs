@@ -4,6 +4,7 @@
 
 mod cache;
 mod config;
+mod grouped;
 mod remote;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -12,6 +13,7 @@ mod typed;
 
 pub use cache::{Cache, Change, Changes, ObjectKey, Scope as CacheScope};
 pub use config::{Config, ConfigError, Credentials};
+pub use grouped::Grouped;
 pub use remote::Remote;
 pub use transport::{EventType, PatchType, RawEvent, RawEvents, Request, Transport, Verb, WatchRequest};
 pub use typed::{Client, DeleteOptions, ListOptions};

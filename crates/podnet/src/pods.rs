@@ -34,12 +34,13 @@ pub struct PodNetwork {
 
 impl PodNetwork {
     /// Prepares the node (forwarding, tables); addresses are given out once `set_ranges` has been told any.
-    pub fn open(folder: &Path, options: &BaseOptions) -> Result<PodNetwork, NetworkError> {
-        base::prepare(options)?;
+    pub async fn open(folder: &Path, options: &BaseOptions) -> Result<PodNetwork, NetworkError> {
+        let netlink = connect()?;
+        base::prepare(&netlink, options).await?;
         Ok(PodNetwork {
             cluster: options.cluster.clone(),
             pool: Mutex::new(Pool::open(folder)?),
-            netlink: connect()?,
+            netlink,
             mtu: options.mtu,
             ready: watch::Sender::new(false),
         })

@@ -46,13 +46,10 @@ impl NodeRoutes {
     }
 
     async fn apply(&self, netlink: &Handle, wanted: &Plan) -> Result<()> {
-        let present = self.present(netlink).await?;
-        for (range, (gateway, message)) in &present {
+        let present = present(netlink, self.pod_cidr).await?;
+        for (range, (gateway, route)) in &present {
             if wanted.get(range) != Some(gateway) {
-                match netlink.route().del(message.clone()).execute().await {
-                    Err(error) if errno(&error) == Some(ESRCH) => {}
-                    removed => removed.attempted(|| format!("removing the route to {range}"))?,
-                }
+                remove(netlink, range, route).await?;
             }
         }
         for (range, gateway) in wanted {
@@ -69,33 +66,48 @@ impl NodeRoutes {
         }
         Ok(())
     }
+}
 
-    /// Our routes to other nodes: those with our protocol number, a gateway, and a destination among the pods.
-    async fn present(&self, netlink: &Handle) -> Result<BTreeMap<Ipv4Net, (Ipv4Addr, RouteMessage)>> {
-        let mut routes = netlink.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build()).execute();
-        let mut present = BTreeMap::new();
-        while let Some(route) = routes.try_next().await.attempted(|| "listing routes".to_owned())? {
-            if route.header.protocol != RouteProtocol::Other(ROUTE_PROTOCOL) {
-                continue;
-            }
-            let (mut range, mut gateway) = (None, None);
-            for attribute in &route.attributes {
-                match attribute {
-                    RouteAttribute::Destination(RouteAddress::Inet(address)) => {
-                        range = Ipv4Net::new(*address, route.header.destination_prefix_length).ok();
-                    }
-                    RouteAttribute::Gateway(RouteAddress::Inet(address)) => gateway = Some(*address),
-                    _ => {}
+async fn remove(netlink: &Handle, range: &Ipv4Net, route: &RouteMessage) -> Result<()> {
+    match netlink.route().del(route.clone()).execute().await {
+        Err(error) if errno(&error) == Some(ESRCH) => Ok(()),
+        removed => removed.attempted(|| format!("removing the route to {range}")),
+    }
+}
+
+/// Removes every route to another node's pods.
+pub(crate) async fn remove_all(netlink: &Handle, pod_cidr: Ipv4Net) -> Result<()> {
+    for (range, (_, route)) in present(netlink, pod_cidr).await? {
+        remove(netlink, &range, &route).await?;
+    }
+    Ok(())
+}
+
+/// Our routes to other nodes: those with our protocol number, a gateway, and a destination among the pods.
+async fn present(netlink: &Handle, pod_cidr: Ipv4Net) -> Result<BTreeMap<Ipv4Net, (Ipv4Addr, RouteMessage)>> {
+    let mut routes = netlink.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build()).execute();
+    let mut present = BTreeMap::new();
+    while let Some(route) = routes.try_next().await.attempted(|| "listing routes".to_owned())? {
+        if route.header.protocol != RouteProtocol::Other(ROUTE_PROTOCOL) {
+            continue;
+        }
+        let (mut range, mut gateway) = (None, None);
+        for attribute in &route.attributes {
+            match attribute {
+                RouteAttribute::Destination(RouteAddress::Inet(address)) => {
+                    range = Ipv4Net::new(*address, route.header.destination_prefix_length).ok();
                 }
-            }
-            if let (Some(range), Some(gateway)) = (range, gateway)
-                && self.pod_cidr.contains(&range)
-            {
-                present.insert(range, (gateway, route));
+                RouteAttribute::Gateway(RouteAddress::Inet(address)) => gateway = Some(*address),
+                _ => {}
             }
         }
-        Ok(present)
+        if let (Some(range), Some(gateway)) = (range, gateway)
+            && pod_cidr.contains(&range)
+        {
+            present.insert(range, (gateway, route));
+        }
     }
+    Ok(present)
 }
 
 /// Every other node's pod ranges through its internal address.

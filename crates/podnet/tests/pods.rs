@@ -5,9 +5,17 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 
 fn options() -> BaseOptions {
-    BaseOptions { cluster: ClusterId::new("7e57-0001"), pod_cidr: "10.42.0.0/16".parse().unwrap(), mtu: 1500 }
+    BaseOptions {
+        cluster: ClusterId::new("7e57-0001"),
+        pod_cidr: "10.42.0.0/16".parse().unwrap(),
+        service_cidr: "10.43.0.0/16".parse().unwrap(),
+        node_ip: "192.168.7.1".parse().unwrap(),
+        own_vips: vec!["10.43.0.10".parse().unwrap()],
+        mtu: 1500,
+    }
 }
 
 fn as_node(node: &Path, work: impl AsyncFnOnce() + Send) {
@@ -15,6 +23,10 @@ fn as_node(node: &Path, work: impl AsyncFnOnce() + Send) {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work());
     })
     .unwrap();
+}
+
+fn ip(arguments: &str) {
+    assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
 }
 
 fn interfaces() -> Vec<String> {
@@ -34,7 +46,9 @@ fn pods_reach_each_other_and_leave_nothing() {
         kernel::netns::create(namespace).unwrap();
     }
     as_node(&node, async || {
-        let network = PodNetwork::open(&folder.path().join("ips"), &options()).unwrap();
+        ip("link set lo up");
+        ip("addr add 192.168.7.1/32 dev lo");
+        let network = PodNetwork::open(&folder.path().join("ips"), &options()).await.unwrap();
         assert!(!*network.ready().borrow());
         assert!(network.setup("sandbox-a", &a).await.is_err(), "no range yet");
         network.set_ranges(vec!["10.42.4.0/24".parse().unwrap()]);
@@ -55,13 +69,18 @@ fn pods_reach_each_other_and_leave_nothing() {
         assert_eq!(heard, first.to_string(), "the caller's own address arrives");
 
         drop(network);
-        let network = PodNetwork::open(&folder.path().join("ips"), &options()).unwrap();
+        let network = PodNetwork::open(&folder.path().join("ips"), &options()).await.unwrap();
         network.reconcile(&BTreeSet::from(["sandbox-b".to_owned()])).await.unwrap();
         assert_eq!(interfaces().len(), 2, "lo and b's");
         network.teardown("sandbox-b").await.unwrap();
         network.teardown("sandbox-b").await.unwrap();
-        reset(&options().cluster).await.unwrap();
+        reset(&options()).await.unwrap();
+        reset(&options()).await.unwrap();
         assert_eq!(interfaces(), ["lo"]);
+        let left = Command::new("ip").args(["route", "show", "proto", "83"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+        let addresses = Command::new("ip").args(["-o", "address", "show"]).output().unwrap();
+        assert!(!String::from_utf8_lossy(&addresses.stdout).contains("10.43.0.10"));
         assert_eq!(kernel::nft::query(&["list", "tables"]).unwrap(), "");
     });
     for namespace in [&node, &a, &b] {

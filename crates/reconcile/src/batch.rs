@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 pub const IN_FLIGHT_MAX: usize = 64;
 
 /// Runs the futures that `make` yields, at most `IN_FLIGHT_MAX` at once; after earlier failures one at first, doubling
-/// with each success, as an API that refuses one will refuse many. Starts no more after an error. How many succeeded,
+/// with each round, as an API that refuses one will refuse many. Starts no more after an error. How many succeeded,
 /// and the first error.
 pub async fn in_batches<I, F, Fut, E>(items: I, failures: u32, make: F) -> (usize, Option<E>)
 where
@@ -30,7 +30,8 @@ where
         match ended.expect("tasks of a batch are not aborted, and a panic is passed on") {
             Ok(()) => {
                 succeeded += 1;
-                width = (width * 2).min(IN_FLIGHT_MAX);
+                // One more per success doubles the width in each round.
+                width = (width + 1).min(IN_FLIGHT_MAX);
             }
             Err(first) => error = error.or(Some(first)),
         }

@@ -165,6 +165,13 @@ impl Controller {
         drop(starting);
         let delays = shared.queue.clone();
         tasks.spawn(until_stopped(stopping.clone(), async move { delays.run_delays().await }));
+        let watched = shared.clone();
+        tasks.spawn(until_stopped(stopping.clone(), async move {
+            let free = |key| {
+                watched.queue.add(key);
+            };
+            watched.unseen.watch_over(&watched.client, free).await;
+        }));
         let (ready, is_ready) = watch::channel(false);
         tasks.spawn(until_stopped(stopping.clone(), async move {
             // Closed when the last source has dropped its sender.
@@ -219,9 +226,6 @@ async fn until_stopped(mut stopping: watch::Receiver<bool>, task: impl Future<Ou
     }
 }
 
-/// How long a key waits for the cache to show its writes before the server is asked about them.
-const UNSEEN_PATIENCE: Duration = Duration::from_secs(1);
-
 async fn work(
     shared: Arc<Shared>,
     reconciler: Arc<dyn Reconcile>,
@@ -247,7 +251,9 @@ async fn work(
 }
 
 async fn run_key(shared: &Arc<Shared>, reconciler: &dyn Reconcile, key: &Key) {
-    if shared.unseen.blocks(key) && still_blocked(shared, key).await {
+    if shared.unseen.blocks(key) {
+        // What shows the last of its writes adds the key again.
+        shared.metrics.deferred.fetch_add(1, Ordering::Relaxed);
         return;
     }
     let failures = shared.queue.failures(key);
@@ -273,24 +279,6 @@ async fn run_key(shared: &Arc<Shared>, reconciler: &dyn Reconcile, key: &Key) {
             shared.queue.retry(key.clone());
         }
     }
-}
-
-/// Puts a key off whose writes the cache has not shown. The change that shows them adds it again; the timer is for
-/// objects that came and went between two looks.
-async fn still_blocked(shared: &Arc<Shared>, key: &Key) -> bool {
-    shared.metrics.deferred.fetch_add(1, Ordering::Relaxed);
-    if shared.unseen.waited(key) >= UNSEEN_PATIENCE {
-        shared.unseen.verify(&shared.client, key).await;
-        if !shared.unseen.blocks(key) {
-            return false;
-        }
-    }
-    shared.queue.add_after(key.clone(), UNSEEN_PATIENCE);
-    // The last write may have been shown between the two looks at it.
-    if !shared.unseen.blocks(key) {
-        shared.queue.add(key.clone());
-    }
-    true
 }
 
 /// Each change concerns the key of its own object.

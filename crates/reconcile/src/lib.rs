@@ -32,9 +32,10 @@ use std::time::Duration;
 pub type Key = Arc<str>;
 
 /// What is to happen with a key after a reconcile that succeeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Action {
     /// Wait for the next change.
+    #[default]
     Done,
     /// Reconcile again after so long, or at a change before that.
     After(Duration),

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A kind and one of its objects.
@@ -27,16 +28,22 @@ pub(crate) enum Wanted {
     Deleted { uid: String },
 }
 
+type Settled = fn(Client, Key) -> BoxFuture<'static, bool>;
+
 struct Note {
     key: Key,
     wanted: Wanted,
     since: Instant,
-    settled: fn(Client, Key, Wanted) -> BoxFuture<'static, bool>,
+    settled: Settled,
 }
+
+/// How long the cache may lag before the server is asked about a write.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Unseen {
     state: Mutex<State>,
+    noted: Notify,
     caches: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
 }
 
@@ -70,6 +77,8 @@ impl Unseen {
         state.drop_note(&object);
         state.by_key.entry(key.clone()).or_default().insert(object.clone());
         state.notes.insert(object, note);
+        drop(state);
+        self.noted.notify_one();
     }
 
     /// Takes note of a change in the cache; the key that need not wait any longer.
@@ -106,22 +115,44 @@ impl Unseen {
         state.by_key.contains_key(key)
     }
 
-    /// How long the key has waited for the oldest of its writes.
-    pub(crate) fn waited(&self, key: &Key) -> Duration {
-        let state = self.state.lock();
-        let objects = state.by_key.get(key).into_iter().flatten();
-        objects.map(|object| state.notes[object].since.elapsed()).max().unwrap_or_default()
+    /// Asks the server about writes that the cache does not show in time: an object that was deleted before the cache
+    /// told of it never appears. `free` hears of each key that need not wait any longer. Runs as long as it is polled.
+    pub(crate) async fn watch_over(&self, client: &Client, free: impl Fn(Key)) {
+        loop {
+            let Some(oldest) = self.state.lock().notes.values().map(|note| note.since).min() else {
+                self.noted.notified().await;
+                continue;
+            };
+            // At least one patience apart, however old the oldest note is.
+            let next = (oldest + PATIENCE).max(Instant::now() + PATIENCE);
+            tokio::time::sleep_until(next).await;
+            for key in self.overdue() {
+                self.verify(client, &key).await;
+                if !self.blocks(&key) {
+                    free(key);
+                }
+            }
+        }
     }
 
-    /// Asks the server for what the cache does not show: objects that were deleted before the cache told of them.
-    pub(crate) async fn verify(&self, client: &Client, key: &Key) {
-        let questions: Vec<(Object, Wanted, fn(Client, Key, Wanted) -> BoxFuture<'static, bool>)> = {
+    fn overdue(&self) -> HashSet<Key> {
+        let state = self.state.lock();
+        state.notes.values().filter(|note| note.since.elapsed() >= PATIENCE).map(|note| note.key.clone()).collect()
+    }
+
+    async fn verify(&self, client: &Client, key: &Key) {
+        if !self.blocks(key) {
+            return;
+        }
+        let questions: Vec<(Object, Settled)> = {
             let state = self.state.lock();
-            let objects = state.by_key.get(key).into_iter().flatten();
-            objects.map(|object| (object.clone(), &state.notes[object])).map(|(o, n)| (o, n.wanted.clone(), n.settled)).collect()
+            let notes = state.by_key.get(key).into_iter().flatten().map(|object| (object, &state.notes[object]));
+            // What the cache shows and is deleted, it will be told of; and until then it must not be worked with.
+            let written = notes.filter(|(_, note)| matches!(note.wanted, Wanted::Written { .. }));
+            written.map(|(object, note)| (object.clone(), note.settled)).collect()
         };
-        for (object, wanted, settled) in questions {
-            if settled(client.clone(), object.1.clone(), wanted).await {
+        for (object, settled) in questions {
+            if settled(client.clone(), object.1.clone()).await {
                 self.state.lock().drop_note(&object);
             }
         }
@@ -155,16 +186,12 @@ impl State {
     }
 }
 
-/// Whether the server has no such object (any more), so that the cache will never show it.
-fn settled<K: Kind>(client: Client, object: Key, wanted: Wanted) -> BoxFuture<'static, bool> {
+/// Whether the server has no such object any more, so that the cache may never show what was written.
+fn settled<K: Kind>(client: Client, object: Key) -> BoxFuture<'static, bool> {
     Box::pin(async move {
         let (namespace, name) = crate::split(&object);
         match client.find::<K>(namespace, name).await {
-            Ok(None) => true,
-            Ok(Some(found)) => match wanted {
-                Wanted::Written { .. } => false,
-                Wanted::Deleted { uid } => found.metadata().uid.as_deref() != Some(&uid),
-            },
+            Ok(found) => found.is_none(),
             Err(status) => {
                 tracing::debug!(%object, %status, "looking for an own write");
                 false

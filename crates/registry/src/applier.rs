@@ -60,6 +60,7 @@ pub(crate) async fn follow(inner: Arc<Inner>, mut watch: Box<dyn Watch>) {
         };
         tracing::error!(reason = failure, "the store is no longer followed");
         inner.progress.fail(failure);
+        inner.all().values().for_each(|resource| resource.close());
         return;
     }
 }

@@ -32,5 +32,6 @@ pub use store::Revision;
 pub use surroundings::{Surroundings, System};
 pub use watch::{Start, Step, Watcher};
 pub use write::{
-    Change, Current, DeleteRequest, Deleted, Part, Patch, PatchKind, Propagation, Write, Written,
+    Change, Current, Decoded, DeleteRequest, Deleted, FieldValidation, Part, Patch, PatchKind, Pick, Propagation, Write,
+    Written, decode_body,
 };

@@ -12,10 +12,10 @@ use store::Revision;
 use tokio::sync::watch;
 
 #[derive(Clone, Copy, Debug)]
-pub struct LogBounds {
-    pub events_max: usize,
-    pub events_min: usize,
-    pub bytes_max: usize,
+pub(crate) struct LogBounds {
+    pub(crate) events_max: usize,
+    pub(crate) events_min: usize,
+    pub(crate) bytes_max: usize,
 }
 
 /// A resource's whole log: at 2,000 updates of 3 KB a second it reaches back about four seconds at worst.

@@ -49,8 +49,9 @@ impl Progress {
         let reached = std::mem::replace(&mut waiters.by_revision, later);
         drop(waiters);
         for sender in reached.into_values() {
-            // A waiter that gave up meanwhile has dropped its end: there is nobody to tell.
-            drop(sender.send(()));
+            if sender.send(()).is_err() {
+                tracing::trace!(%revision, "who waited for it has given up");
+            }
         }
     }
 

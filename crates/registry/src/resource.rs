@@ -194,6 +194,13 @@ impl Resource {
         }
     }
 
+    /// Ends all watches: the store is lost.
+    pub(crate) fn close(&self) {
+        let mut feed = self.feed.lock();
+        feed.whole.close();
+        feed.narrow.close();
+    }
+
     pub(crate) fn prepend_history(&self, events: Vec<Arc<Event>>, floor: Revision) {
         self.feed.lock().whole.prepend(events, floor);
     }

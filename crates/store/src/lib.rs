@@ -50,11 +50,14 @@ pub enum Expect {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
+    /// The store keeps this very allocation: a value that is a slice of a larger buffer keeps the whole buffer.
     Put { key: Key, value: Bytes },
+    /// Of an absent key: changes nothing, is no event.
     Delete { key: Key },
 }
 
 /// A compare-and-swap: all checks hold and all operations happen at one revision, or nothing does.
+/// Of several operations on one key the last counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Txn {
     pub checks: Vec<(Key, Expect)>,
@@ -78,7 +81,7 @@ impl Txn {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Durable at this revision.
+    /// Durable at this revision. A transaction that changed nothing takes none and gets the newest.
     Committed(Revision),
     /// A check failed; the checked keys' current states, in the order of `Txn::checks`.
     Conflict(Vec<Option<KeyValue>>),
@@ -116,6 +119,7 @@ pub enum StoreError {
     /// The store cannot take this write now or ever; what the caller sent is not stored.
     #[error("the store is closed: {reason}")]
     Closed { reason: String },
+    /// From `commit`: it was not acknowledged and nobody has seen it, but after a restart it may turn out to be there.
     #[error("{attempted}: {source}")]
     Io { attempted: String, source: std::io::Error },
     #[error("{attempted}: {reason}")]
@@ -126,7 +130,8 @@ pub enum StoreError {
 /// The stream's buffer is bounded by the shared event log: a reader that falls off its end gets `Compacted`.
 #[async_trait]
 pub trait Watch: Send {
-    /// The next non-empty batch. All events of one revision come in the same batch.
+    /// The next non-empty batch. All events of one revision come in the same batch. Waits for as long as there is
+    /// nothing; loses nothing when it is cancelled.
     async fn next(&mut self) -> Result<Vec<Event>, StoreError>;
 }
 
@@ -144,10 +149,12 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
         at: Option<Revision>,
     ) -> Result<Range, StoreError>;
-    /// Returns when the transaction is durable, or was refused.
+    /// Returns when the transaction is durable, or was refused. Waits while too many others do. When the caller goes
+    /// away before the answer, the transaction may still happen.
     async fn commit(&self, txn: Txn) -> Result<Outcome, StoreError>;
-    /// Every event on keys with `prefix` after revision `after`.
+    /// Every event on keys with `prefix` after revision `after`, which must have happened.
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, StoreError>;
-    /// Forgets history before `revision`: ranges and watches from there answer `Compacted`.
+    /// Forgets history before `revision`: ranges and watches from there answer `Compacted`. What is forgotten already
+    /// is no error.
     async fn compact(&self, revision: Revision) -> Result<(), StoreError>;
 }

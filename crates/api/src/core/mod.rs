@@ -1,5 +1,6 @@
 //! The kinds of the core group.
 
+pub(crate) mod columns;
 mod config_map;
 mod endpoints;
 mod event;
@@ -8,10 +9,11 @@ mod namespace;
 mod node;
 mod persistent_volume;
 mod persistent_volume_claim;
-mod pod;
+pub mod pod;
 mod pod_template;
 mod replication_controller;
 mod resource_quota;
+pub mod resources;
 mod secret;
 mod service;
 mod service_account;

@@ -1,1 +1,92 @@
-//! OpenAPI v2 and v3 documents of what is served.
+//! OpenAPI documents of what is served: v3 per group version, v2 of everything.
+//!
+//! Invariants: a document depends on the resources and the table alone, byte for byte, so that its hash names it;
+//! built-in and custom resources come out of one path. Nothing is kept: callers cache the documents.
+
+mod descriptions;
+mod operations;
+mod paths;
+mod schemas;
+
+use crate::KUBERNETES_VERSION;
+use crate::resource::ResourceDef;
+use serde_json::{Map, Value, json};
+
+use descriptions::Descriptions;
+use schemas::Schemas;
+
+/// Which of the two formats is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    V2,
+    V3,
+}
+
+/// The document at `/openapi/v3/{path}`, where the path is that of a group version: `api/v1`, `apis/apps/v1`.
+pub fn v3(group_version: &str, defs: &[&ResourceDef]) -> Vec<u8> {
+    let defs: Vec<&ResourceDef> = defs.iter().copied().filter(|def| document_path(def) == group_version).collect();
+    let descriptions = Descriptions::read();
+    let mut schemas = Schemas::new(Dialect::V3, &descriptions, &defs);
+    let paths = paths::all(&defs, Dialect::V3, &mut schemas);
+    let document = json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION.2},
+        "paths": paths,
+        "components": {
+            "schemas": schemas.finish(),
+            "securitySchemes": {"BearerToken": bearer_token()},
+        },
+    });
+    document.to_string().into_bytes()
+}
+
+/// The document at `/openapi/v2`, as JSON.
+pub fn v2(defs: &[&ResourceDef]) -> Vec<u8> {
+    let descriptions = Descriptions::read();
+    let mut schemas = Schemas::new(Dialect::V2, &descriptions, defs);
+    let paths = paths::all(defs, Dialect::V2, &mut schemas);
+    let document = json!({
+        "swagger": "2.0",
+        "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION.2},
+        "paths": paths,
+        "definitions": schemas.finish(),
+        "securityDefinitions": {"BearerToken": bearer_token()},
+        "security": [{"BearerToken": []}],
+    });
+    document.to_string().into_bytes()
+}
+
+/// The index at `/openapi/v3`: where each document is, by its path and `hash`.
+pub fn v3_index<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    let paths: Map<String, Value> = documents
+        .into_iter()
+        .map(|(path, hash)| (path.to_owned(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")})))
+        .collect();
+    json!({"paths": paths}).to_string().into_bytes()
+}
+
+/// The path of the v3 document that a resource is in: `api/v1`, `apis/apps/v1`.
+pub fn document_path(def: &ResourceDef) -> String {
+    if def.group.is_empty() { format!("api/{}", def.version) } else { format!("apis/{}/{}", def.group, def.version) }
+}
+
+/// Names a document's content in URLs and ETags: 128 bits in upper case hexadecimal. It guards against nothing but
+/// change, so FNV-1a will do.
+pub fn hash(document: &[u8]) -> String {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let hash = document.iter().fold(OFFSET, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME));
+    format!("{hash:032X}")
+}
+
+fn bearer_token() -> Value {
+    json!({
+        "type": "apiKey",
+        "description": "Bearer Token authentication",
+        "name": "authorization",
+        "in": "header",
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,10 @@
 //! - `M <Name> [openapi] [kind] [atomic]` opens a message: part of the OpenAPI documents, a kind of the package's group
 //!   version, applied as a whole.
 //! - `<field> <number|-> <type> [!] [list=<type>[:<keys>]] [patch=<strategies>[:<merge key>]] [atomic] [inline] [via]
-//!   [default=<json>]`, where a type is `s`, `i`, `l`, `b`, `y` (bytes), `d`, `<Name>` of the same package or
+//!   [default=<json>] [zero]`, where a type is `s`, `i`, `l`, `b`, `y` (bytes), `d`, `<Name>` of the same package or
 //!   `<alias>.<Name>`, after `[]` for a list or `{}` for a map from strings. `!` is required. `inline` is a protobuf
-//!   field whose own fields stand in the parent's JSON, where they are `via`.
+//!   field whose own fields stand in the parent's JSON, where they are `via`. `zero`: an optional scalar whose zero
+//!   differs from its absence.
 //!
 //! Invariants: the text is ours and tested whole, so reading it cannot fail at run time; indexing it at the first use
 //! takes well under a millisecond, and a message's fields are read when first asked for.
@@ -41,6 +42,8 @@ pub struct Message {
     pub fields: Box<[Field]>,
     /// Open-addressed index of `fields` by the hash of their name: position + 1, 0 for empty.
     slots: Box<[u8]>,
+    /// Protobuf numbers, ascending, with positions in `fields`.
+    by_number: Box<[(u16, u8)]>,
 }
 
 /// How a message stands in JSON.
@@ -119,6 +122,8 @@ pub struct Field {
     pub via: bool,
     /// The schema's default, as JSON.
     pub default: Option<&'static str>,
+    /// Whether zero, though optional, differs from absence (a pointer in Go).
+    pub zero_counts: bool,
 }
 
 impl MessageId {
@@ -142,6 +147,16 @@ impl Message {
     /// The field of this JSON name. Protobuf's inline fields have none.
     pub fn field(&self, name: &[u8]) -> Option<&Field> {
         self.position(name).map(|position| &self.fields[position])
+    }
+
+    /// The field of this protobuf number.
+    pub(crate) fn numbered(&self, number: u64) -> Option<&Field> {
+        let found = self.by_number.binary_search_by_key(&number, |(number, _)| u64::from(*number)).ok()?;
+        Some(&self.fields[usize::from(self.by_number[found].1)])
+    }
+
+    pub(crate) fn by_number_descending(&self) -> impl Iterator<Item = &Field> {
+        self.by_number.iter().rev().map(|(_, position)| &self.fields[usize::from(*position)])
     }
 
     pub(crate) fn position(&self, name: &[u8]) -> Option<usize> {
@@ -285,6 +300,7 @@ impl Entry {
             atomic: has("atomic"),
             codec,
             slots: slots(&fields),
+            by_number: by_number(&fields),
             fields,
         }
     }
@@ -309,6 +325,7 @@ impl Entry {
             inline: false,
             via: false,
             default: None,
+            zero_counts: false,
         };
         for attribute in word().split(' ') {
             field.set(attribute);
@@ -350,6 +367,7 @@ impl Field {
             "atomic" => self.atomic = true,
             "inline" => self.inline = true,
             "via" => self.via = true,
+            "zero" => self.zero_counts = true,
             "default" => self.default = Some(value),
             "list" => {
                 self.list_type = match first {
@@ -401,6 +419,13 @@ fn slots(fields: &[Field]) -> Box<[u8]> {
         slots[slot] = u8::try_from(position + 1).expect("the generator refuses more than 128 fields");
     }
     slots
+}
+
+fn by_number(fields: &[Field]) -> Box<[(u16, u8)]> {
+    let numbered = fields.iter().zip(0u8..).filter(|(field, _)| field.number != 0);
+    let mut numbers: Vec<_> = numbered.map(|(field, position)| (field.number, position)).collect();
+    numbers.sort_unstable();
+    numbers.into_boxed_slice()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod decode;
 mod facts;
+pub mod proto;
 pub mod strategic;
 
 pub use decode::{Checked, DecodeError, check};

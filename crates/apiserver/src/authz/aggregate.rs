@@ -1,33 +1,16 @@
 //! ClusterRoles that are made of others: `aggregationRule` evaluated.
 
+use api::selector::Selector;
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::BTreeMap;
 
 type Roles<'a> = BTreeMap<&'a str, &'a ClusterRole>;
-
-fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let required = selector.match_labels.iter().flatten();
-    let expressions = selector.match_expressions.iter().flatten();
-    required.into_iter().all(|(key, value)| labels.get(key) == Some(value))
-        && expressions.into_iter().all(|expression| {
-            let value = labels.get(&expression.key);
-            let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|one| one == value));
-            match expression.operator.as_str() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        })
-}
 
 fn selects(role: &ClusterRole, candidate: &ClusterRole) -> bool {
     let none = BTreeMap::new();
     let labels = candidate.metadata.labels.as_ref().unwrap_or(&none);
     let selectors = role.aggregation_rule.iter().flat_map(|rule| rule.cluster_role_selectors.iter().flatten());
-    selectors.into_iter().any(|selector| matches(selector, labels))
+    selectors.into_iter().any(|selector| Selector::from_label_selector(selector).is_ok_and(|own| own.matches(labels)))
 }
 
 /// A role's rules: its own, or those of all roles that its aggregation selects, through any number of levels.

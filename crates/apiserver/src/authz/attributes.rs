@@ -1,8 +1,10 @@
 //! What a request wants to do, as authorizers are asked, and how a refusal reads.
 
+use api::selector::FieldSelector;
 use api::user::User;
 use api::{Reason, Status};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusDetails;
+use std::borrow::Cow;
 
 /// One question to the authorizers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,20 +35,22 @@ pub enum Decision {
 }
 
 impl<'a> Attributes<'a> {
-    /// The value that the field selector demands of `field`, if it demands one.
-    pub(crate) fn selected(&self, field: &str) -> Option<&'a str> {
-        self.field_selector.split(',').find_map(|term| {
-            let (name, value) = term.trim().split_once('=')?;
-            (name.trim() == field).then(|| value.strip_prefix('=').unwrap_or(value).trim())
-        })
+    /// The value that the field selector demands of `field`, if it demands one. Parsed by the parser that the list
+    /// itself uses: another reading of an escaped comma would let a node see what is not its own.
+    pub(crate) fn selected(&self, field: &str) -> Option<String> {
+        if self.field_selector.is_empty() {
+            return None;
+        }
+        FieldSelector::parse(self.field_selector).ok()?.exact(field).map(str::to_owned)
     }
 
-    /// A list or watch of one object by `metadata.name` is about that name, as upstream's request info has it.
-    pub(crate) fn with_selected_name(mut self) -> Attributes<'a> {
+    /// The object's name; of a list or watch of one object the name that its field selector demands, as upstream's
+    /// request info has it.
+    pub(crate) fn effective_name(&self) -> Cow<'a, str> {
         if self.name.is_empty() && matches!(self.verb, "list" | "watch" | "deletecollection") {
-            self.name = self.selected("metadata.name").unwrap_or_default();
+            return Cow::Owned(self.selected("metadata.name").unwrap_or_default());
         }
-        self
+        Cow::Borrowed(self.name)
     }
 
     /// Upstream's sentence for a refusal.

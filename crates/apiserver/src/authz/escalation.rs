@@ -90,6 +90,11 @@ fn compact(elements: Vec<PolicyRule>) -> Vec<PolicyRule> {
     rules
 }
 
+/// What of `wanted` is not held, as rules.
+pub(crate) fn missing_rules(held: &[PolicyRule], wanted: &[PolicyRule]) -> Vec<PolicyRule> {
+    compact(missing(held, wanted))
+}
+
 /// A list as Go's `%q` prints it: `["a" "b"]`.
 pub(crate) fn quoted(texts: &[String]) -> String {
     let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();

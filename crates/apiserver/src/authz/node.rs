@@ -31,14 +31,10 @@ const UNIFORM: &[(&str, &str, &[&str])] = &[
     ("authorization.k8s.io", "subjectaccessreviews", &["create"]),
     ("authorization.k8s.io", "localsubjectaccessreviews", &["create"]),
     ("", "services", READ),
-    ("", "endpoints", READ),
-    ("", "namespaces", READ),
     ("", "events", &["create", "update", "patch"]),
     ("events.k8s.io", "events", &["create", "update", "patch"]),
     ("certificates.k8s.io", "certificatesigningrequests", &["create", "get", "list", "watch"]),
     ("certificates.k8s.io", "certificatesigningrequests/selfnodeclient", &["create"]),
-    ("discovery.k8s.io", "endpointslices", READ),
-    ("networking.k8s.io", "networkpolicies", READ),
     ("node.k8s.io", "runtimeclasses", READ),
     ("storage.k8s.io", "csidrivers", READ),
 ];
@@ -161,7 +157,7 @@ impl Judge<'_> {
     fn pod(&self) -> Opinion {
         match (self.asked.subresource, self.asked.verb) {
             ("", "get") => self.get(Target::Pod),
-            ("", "list" | "watch") if self.asked.selected("spec.nodeName") == Some(self.node) => Opinion::Allow,
+            ("", "list" | "watch") if self.asked.selected("spec.nodeName").as_deref() == Some(self.node) => Opinion::Allow,
             ("", "list" | "watch") if !self.asked.name.is_empty() => self.related(Target::Pod),
             ("", "list" | "watch") => because("can only list/watch pods with spec.nodeName field selector"),
             ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Opinion::Allow,

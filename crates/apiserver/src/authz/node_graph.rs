@@ -153,3 +153,19 @@ fn visit_volume(pod: &Pod, volume: &Volume, visitor: Visitor<'_>) {
         }
     }
 }
+
+/// What of the API's objects a pod refers to, in the words of the refusal of such a mirror pod.
+pub(crate) fn refers_to_objects(pod: &Pod) -> Option<&'static str> {
+    let mut found = None;
+    visit(pod, &mut |target, _| {
+        let what = match target {
+            Target::Pod => return,
+            Target::ServiceAccount => "a service account",
+            Target::Secret => "secrets",
+            Target::ConfigMap => "configmaps",
+            Target::Claim => "persistentvolumeclaims",
+        };
+        found = found.or(Some(what));
+    });
+    found
+}

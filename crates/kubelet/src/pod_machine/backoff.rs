@@ -36,6 +36,10 @@ impl Backoff {
         self.advance(now, now);
     }
 
+    pub(crate) fn failed_at(&self) -> Option<Timestamp> {
+        self.advanced_at
+    }
+
     /// Until when a thing that failed waits; `None` when it never failed.
     pub(crate) fn failed_until(&self) -> Option<Timestamp> {
         self.advanced_at.map(|at| at + self.wait)

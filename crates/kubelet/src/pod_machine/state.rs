@@ -327,7 +327,7 @@ impl PodState {
             pod,
         };
         state.follow_spec();
-        state.restore(observed, now);
+        state.restore(observed);
         if pod::is_terminal(&state.pod) && state.containers.iter().all(|container| container.instance().is_none()) {
             state.stage = Stage::Ended(Cleaning::default());
         }
@@ -345,7 +345,7 @@ impl PodState {
         self.containers.extend(missing);
     }
 
-    fn restore(&mut self, observed: Observation, now: Timestamp) {
+    fn restore(&mut self, observed: Observation) {
         let sandbox_id = observed.sandbox.as_ref().map(|sandbox| sandbox.id.clone());
         if let Some(sandbox) = observed.sandbox {
             self.sandbox_attempt = sandbox.attempt + 1;
@@ -361,7 +361,7 @@ impl PodState {
             let ran = in_sandbox && found.run != ObservedRun::Created;
             let Some(index) = self.containers.iter().position(|container| container.name == found.name) else { continue };
             self.initialized |= ran && self.containers[index].role == Role::Main;
-            restore_container(&mut self.containers[index], found, in_sandbox, now);
+            restore_container(&mut self.containers[index], found, in_sandbox);
         }
         let statuses = pod::status(&self.pod).clone();
         for container in &mut self.containers {
@@ -389,7 +389,7 @@ impl PodState {
     }
 }
 
-fn restore_container(container: &mut ContainerState, found: ObservedContainer, in_sandbox: bool, now: Timestamp) {
+fn restore_container(container: &mut ContainerState, found: ObservedContainer, in_sandbox: bool) {
     let run = match found.run {
         // A container that was made and never started cannot be told from one that is about to be: it is replaced.
         ObservedRun::Created => {
@@ -403,10 +403,7 @@ fn restore_container(container: &mut ContainerState, found: ObservedContainer, i
             hook_done: true,
             stop: None,
         }),
-        ObservedRun::Exited(exit) => {
-            container.crash.advance(exit.finished_at, exit.started_at.unwrap_or(now));
-            Run::Exited(exit)
-        }
+        ObservedRun::Exited(exit) => Run::Exited(exit),
     };
     container.begin(run);
     container.restarts = found.restarts;

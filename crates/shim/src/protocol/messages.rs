@@ -195,12 +195,12 @@ choices! {
         /// change follows on this connection as an [`Event`], none missed between.
         2 => State { subscribe: bool, },
         /// Makes and starts a container; answered by `Started` once its first process runs.
-        3 => Start { container: ContainerSpec, },
+        3 => Start { container: Box<ContainerSpec>, },
         /// Signals a container's first process; answered by `Done`.
         4 => Signal { container: String, signal: i32, },
         /// Runs a process in a running container with the streams that come along, in the order of their bits;
         /// answered by `ExecStarted`, with the terminal's master side when it has one. Its end follows as an event.
-        5 => Exec { container: String, process: ProcessSpec, streams: u8, },
+        5 => Exec { container: String, process: Box<ProcessSpec>, streams: u8, },
         /// Signals an exec's process; answered by `Done`.
         6 => SignalExec { exec: u32, signal: i32, },
         /// Copies a container's output from now on to the descriptors that come along; answered by `Attached`, with
@@ -223,7 +223,8 @@ choices! {
         2 => State { containers: Vec<ContainerState>, },
         3 => Started { state: ContainerState, },
         4 => Done { },
-        5 => ExecStarted { exec: u32, pid: i32, },
+        /// `terminal` tells whether its master side comes along.
+        5 => ExecStarted { exec: u32, pid: i32, terminal: bool, },
         /// `has_stdin` tells whether a descriptor comes along.
         6 => Attached { terminal: bool, has_stdin: bool, },
         /// One of the `ERROR_` constants, and what failed.

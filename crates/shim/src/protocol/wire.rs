@@ -132,6 +132,18 @@ impl<T: Decode> Decode for Option<T> {
     }
 }
 
+impl<T: Encode> Encode for Box<T> {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.as_ref().encode(bytes);
+    }
+}
+
+impl<T: Decode> Decode for Box<T> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        T::decode(reader).map(Box::new)
+    }
+}
+
 impl<A: Encode, B: Encode> Encode for (A, B) {
     fn encode(&self, bytes: &mut Vec<u8>) {
         self.0.encode(bytes);

@@ -93,11 +93,8 @@ const RESOLVE_IN_ROOT: u64 = 0x10;
 /// Opens `path` as if `root` were the root directory: neither `..` nor a symbolic link leads out.
 pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &str, flags: libc::c_int) -> io::Result<OwnedFd> {
     let path = c_string(path)?;
-    let how = OpenHow {
-        flags: (flags | libc::O_CLOEXEC) as u64,
-        mode: 0,
-        resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-    };
+    let how =
+        OpenHow { flags: (flags | libc::O_CLOEXEC) as u64, mode: 0, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
     loop {
         // SAFETY: path and `how` live through the call; the size is that of `how`.
         let answer = check_long(unsafe {
@@ -140,10 +137,8 @@ pub(crate) fn make_device(
     // SAFETY: a valid C string.
     check(unsafe { libc::mknodat(parent.as_raw_fd(), name.as_ptr(), mode, device) })?;
     // SAFETY: a valid C string.
-    check(unsafe {
-        libc::fchownat(parent.as_raw_fd(), name.as_ptr(), owner.0, owner.1, libc::AT_SYMLINK_NOFOLLOW)
-    })
-    .map(drop)
+    check(unsafe { libc::fchownat(parent.as_raw_fd(), name.as_ptr(), owner.0, owner.1, libc::AT_SYMLINK_NOFOLLOW) })
+        .map(drop)
 }
 
 /// Makes a symbolic link in `parent`.

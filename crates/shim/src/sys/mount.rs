@@ -26,10 +26,8 @@ pub(crate) fn mount(source: &str, target: &str, fs_type: &str, flags: libc::c_ul
     let (source, target) = (c_string(source)?, c_string(target)?);
     let (fs_type, data) = (c_string(fs_type)?, c_string(data)?);
     // SAFETY: four valid C strings; the kernel copies `data` up to its end or a page.
-    check(unsafe {
-        libc::mount(source.as_ptr(), target.as_ptr(), fs_type.as_ptr(), flags, data.as_ptr().cast())
-    })
-    .map(drop)
+    check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), fs_type.as_ptr(), flags, data.as_ptr().cast()) })
+        .map(drop)
 }
 
 /// Makes all mounts from the root on receive from their peers, but not send.

@@ -103,20 +103,18 @@ pub(crate) fn reap() -> Option<(i32, i32)> {
 pub(crate) fn has_children() -> bool {
     // SAFETY: WNOWAIT leaves them as they are; a null pointer is allowed.
     let answer = unsafe {
-        libc::waitid(
-            libc::P_ALL,
-            0,
-            std::ptr::null_mut(),
-            libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL,
-        )
+        libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL)
     };
     answer == 0
 }
 
-/// Waits until a child ends, and reaps it. For the inert process.
-pub(crate) fn reap_blocking() -> io::Result<()> {
-    // SAFETY: a null status is allowed.
-    check(unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) }).map(drop)
+/// Lets the kernel reap the children of this process.
+pub(crate) fn ignore_children() -> io::Result<()> {
+    // SAFETY: ignoring runs no code of ours.
+    match unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) } {
+        libc::SIG_ERR => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 /// Waits for any signal that is let through. For the inert process.
@@ -206,11 +204,6 @@ pub(crate) fn drop_bounding(capability: u32) -> io::Result<bool> {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Whether a capability is in the bounding set. False for numbers that the kernel does not know.
-pub(crate) fn is_bounding(capability: u32) -> bool {
-    prctl(libc::PR_CAPBSET_READ, capability.into(), 0).is_ok_and(|answer| answer == 1)
 }
 
 /// Lets a capability pass to programs of users other than root.
@@ -311,9 +304,8 @@ pub(crate) fn now_ns() -> i64 {
 /// Brings the loopback interface of this network namespace up.
 pub(crate) fn loopback_up() -> io::Result<()> {
     // SAFETY: no pointers; the new descriptor is ours alone.
-    let socket = unsafe {
-        OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?)
-    };
+    let socket =
+        unsafe { OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?) };
     // SAFETY: all-zero is a valid request.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_name[0] = b'l' as libc::c_char;

@@ -38,6 +38,7 @@ use shared::{Shared, UNDO_INLINE_MAX};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use upkeep::Snapshots;
 use writer::Writer;
@@ -84,6 +85,21 @@ impl Embedded {
     /// Whether writes are still taken; the error says why not.
     pub fn writable(&self) -> Result<(), StoreError> {
         self.queue.writable()
+    }
+
+    /// Writes the newest state into `dir`, which must hold no store yet, and returns its revision; blocks meanwhile.
+    ///
+    /// The directory is a store of its own, without history: to restore is to open it, or a copy of it.
+    pub fn backup(&self, dir: impl AsRef<Path>) -> Result<Revision, StoreError> {
+        let files = Directory::open(dir.as_ref())?;
+        let (revision, tree) = self.shared.newest();
+        recover::check_empty(&files)?;
+        // The log first: without the snapshot it is refused as incomplete, so that half a backup is never opened.
+        log::create_segment(&files, revision + 1)?;
+        if revision > 0 {
+            snapshot::write(&files, revision, &tree, &AtomicBool::new(false))?;
+        }
+        Ok(Revision(revision))
     }
 
     async fn tree_at(&self, revision: u64) -> Result<tree::Tree, StoreError> {

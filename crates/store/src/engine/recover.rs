@@ -12,6 +12,7 @@ use super::tree::Tree;
 use super::{Options, snapshot};
 use crate::files::{File, Files, attempted};
 use crate::{Event, Revision, StoreError};
+use std::io;
 use std::sync::Arc;
 
 pub(super) struct Recovered {
@@ -44,6 +45,16 @@ fn find(files: &dyn Files) -> Result<Found, StoreError> {
     let covered = segments.windows(2).take_while(|pair| pair[1] <= newest + 1).count();
     superfluous.extend(segments.drain(..covered).map(log::name));
     Ok(Found { snapshot: newest, segments, superfluous })
+}
+
+/// Refuses a directory that holds a store, or half of one.
+pub(super) fn check_empty(files: &dyn Files) -> Result<(), StoreError> {
+    let Found { snapshot, segments, superfluous } = find(files)?;
+    if snapshot == 0 && segments.is_empty() && superfluous.is_empty() {
+        return Ok(());
+    }
+    let reason = io::Error::new(io::ErrorKind::AlreadyExists, "it holds a store already");
+    Err(attempted(format!("make a new store in {}", files.place()))(reason))
 }
 
 /// Brings back what is in `files`, or makes an empty store there.

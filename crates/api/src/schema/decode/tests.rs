@@ -262,6 +262,8 @@ fn podlike() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// What comes out is a fixed point that the typed decoder takes.
     #[test]
     fn checked_json_decodes_and_is_checked_already(value in podlike()) {

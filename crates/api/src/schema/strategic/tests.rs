@@ -231,6 +231,8 @@ fn normal(mut value: Value) -> Value {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_patch_yields_what_it_was_made_from(from in any_pod(), to in any_pod()) {
         let patch = two_way(POD, from.clone(), to.clone()).expect("a patch");

@@ -1,0 +1,141 @@
+//! Whether probes and lifecycle hooks make sense.
+
+use crate::check::{self, Errors};
+use crate::field::{FieldError, FieldPath};
+use crate::labels;
+use k8s_openapi::api::core::v1::{
+    Container, ExecAction, GRPCAction, HTTPGetAction, LifecycleHandler, Probe, SleepAction, TCPSocketAction,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+/// What a probe or a hook does; exactly one of them may be set.
+#[derive(Default)]
+struct Handler<'a> {
+    exec: Option<&'a ExecAction>,
+    http_get: Option<&'a HTTPGetAction>,
+    tcp_socket: Option<&'a TCPSocketAction>,
+    grpc: Option<&'a GRPCAction>,
+    sleep: Option<&'a SleepAction>,
+}
+
+/// The hooks and probes of a container that may have them.
+pub(super) fn of_container(errors: &mut Errors, path: &FieldPath, container: &Container, grace_seconds: Option<i64>) {
+    if let Some(lifecycle) = &container.lifecycle {
+        let path = path.child("lifecycle");
+        for (name, hook) in [("postStart", &lifecycle.post_start), ("preStop", &lifecycle.pre_stop)] {
+            if let Some(hook) = hook {
+                handler(errors, &path.child(name), &of_hook(hook), grace_seconds);
+            }
+        }
+    }
+    if let Some(probe) = &container.liveness_probe {
+        let path = path.child("livenessProbe");
+        common(errors, &path, probe);
+        one_success(errors, &path, probe);
+    }
+    if let Some(probe) = &container.readiness_probe {
+        let path = path.child("readinessProbe");
+        common(errors, &path, probe);
+        if let Some(seconds) = probe.termination_grace_period_seconds {
+            let detail = "must not be set for readinessProbes";
+            errors.push(FieldError::invalid(path.child("terminationGracePeriodSeconds"), &seconds, detail));
+        }
+    }
+    if let Some(probe) = &container.startup_probe {
+        let path = path.child("startupProbe");
+        common(errors, &path, probe);
+        one_success(errors, &path, probe);
+    }
+}
+
+fn of_hook(hook: &LifecycleHandler) -> Handler<'_> {
+    Handler {
+        exec: hook.exec.as_ref(),
+        http_get: hook.http_get.as_ref(),
+        tcp_socket: hook.tcp_socket.as_ref(),
+        sleep: hook.sleep.as_ref(),
+        ..Handler::default()
+    }
+}
+
+fn one_success(errors: &mut Errors, path: &FieldPath, probe: &Probe) {
+    if probe.success_threshold != Some(1) {
+        let threshold = probe.success_threshold.unwrap_or_default();
+        errors.push(FieldError::invalid(path.child("successThreshold"), &threshold, "must be 1"));
+    }
+}
+
+fn common(errors: &mut Errors, path: &FieldPath, probe: &Probe) {
+    let does = Handler {
+        exec: probe.exec.as_ref(),
+        http_get: probe.http_get.as_ref(),
+        tcp_socket: probe.tcp_socket.as_ref(),
+        grpc: probe.grpc.as_ref(),
+        ..Handler::default()
+    };
+    handler(errors, path, &does, None);
+    for (field, value) in [
+        ("initialDelaySeconds", probe.initial_delay_seconds),
+        ("timeoutSeconds", probe.timeout_seconds),
+        ("periodSeconds", probe.period_seconds),
+        ("successThreshold", probe.success_threshold),
+        ("failureThreshold", probe.failure_threshold),
+    ] {
+        check::non_negative(errors, path.child(field), value);
+    }
+    if let Some(seconds) = probe.termination_grace_period_seconds.filter(|seconds| *seconds <= 0) {
+        let path = path.child("terminationGracePeriodSeconds");
+        errors.push(FieldError::invalid(path, &seconds, "must be greater than 0"));
+    }
+}
+
+fn handler(errors: &mut Errors, path: &FieldPath, handler: &Handler<'_>, grace_seconds: Option<i64>) {
+    let set = [
+        ("exec", handler.exec.is_some()),
+        ("httpGet", handler.http_get.is_some()),
+        ("tcpSocket", handler.tcp_socket.is_some()),
+        ("grpc", handler.grpc.is_some()),
+        ("sleep", handler.sleep.is_some()),
+    ];
+    let mut set = set.into_iter().filter(|(_, set)| *set).map(|(name, _)| name);
+    let Some(first) = set.next() else {
+        errors.push(FieldError::required(path.clone(), "must specify a handler type"));
+        return;
+    };
+    let at = path.child(first);
+    match (first, handler) {
+        ("exec", Handler { exec: Some(exec), .. }) => {
+            if exec.command.as_ref().is_none_or(Vec::is_empty) {
+                errors.push(FieldError::required(at.child("command"), ""));
+            }
+        }
+        ("httpGet", Handler { http_get: Some(action), .. }) => http_get(errors, &at, action),
+        ("tcpSocket", Handler { tcp_socket: Some(action), .. }) => {
+            check::port_or_name(errors, &at.child("port"), &action.port);
+        }
+        ("grpc", Handler { grpc: Some(action), .. }) => {
+            check::port_or_name(errors, &at.child("port"), &IntOrString::Int(action.port));
+        }
+        ("sleep", Handler { sleep: Some(action), .. }) => sleep(errors, &at, action, grace_seconds),
+        _ => {}
+    }
+    for other in set {
+        errors.push(FieldError::forbidden(path.child(other), "may not specify more than 1 handler type"));
+    }
+}
+
+fn sleep(errors: &mut Errors, path: &FieldPath, action: &SleepAction, grace_seconds: Option<i64>) {
+    if let Some(grace) = grace_seconds.filter(|grace| !(0..=*grace).contains(&action.seconds)) {
+        let detail = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+        errors.push(FieldError::invalid(path.clone(), &action.seconds, detail));
+    }
+}
+
+fn http_get(errors: &mut Errors, path: &FieldPath, action: &HTTPGetAction) {
+    check::present(errors, path.child("path"), action.path.as_deref());
+    check::port_or_name(errors, &path.child("port"), &action.port);
+    check::supported_if_set(errors, &path.child("scheme"), action.scheme.as_deref(), &["HTTP", "HTTPS"]);
+    for header in action.http_headers.iter().flatten() {
+        check::each(errors, &path.child("httpHeaders"), &header.name, labels::header_name(&header.name));
+    }
+}

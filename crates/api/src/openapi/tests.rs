@@ -1,0 +1,208 @@
+//! What clients look for in the documents.
+
+use super::*;
+use crate::resource::{Scope, Subresource, Verbs};
+use std::collections::BTreeSet;
+
+fn deployment() -> ResourceDef {
+    let mut def = ResourceDef::new(
+        "apps", "v1", "Deployment", "deployments", "deployment", Scope::Namespaced, "k8s.io.api.apps.v1.Deployment",
+    );
+    def.subresources = &[Subresource::Status, Subresource::Scale];
+    def
+}
+
+fn pod() -> ResourceDef {
+    let mut def = ResourceDef::new("", "v1", "Pod", "pods", "pod", Scope::Namespaced, "k8s.io.api.core.v1.Pod");
+    def.subresources = Subresource::ALL;
+    def
+}
+
+fn node() -> ResourceDef {
+    ResourceDef::new("", "v1", "Node", "nodes", "node", Scope::Cluster, "k8s.io.api.core.v1.Node")
+}
+
+fn review() -> ResourceDef {
+    let message = "k8s.io.api.authorization.v1.SubjectAccessReview";
+    let (kind, plural, singular) = ("SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview");
+    let mut def =
+        ResourceDef::new("authorization.k8s.io", "v1", kind, plural, singular, Scope::Cluster, message);
+    def.verbs = Verbs::CreateOnly;
+    def
+}
+
+fn custom() -> ResourceDef {
+    ResourceDef::new("stable.example.com", "v1", "CronTab", "crontabs", "crontab", Scope::Namespaced, "")
+}
+
+fn parsed(document: &[u8]) -> Value {
+    serde_json::from_slice(document).expect("JSON")
+}
+
+/// Every `$ref` must lead somewhere.
+fn check_references(value: &Value, root: &Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let pointer = reference.trim_start_matches('#');
+                assert!(root.pointer(pointer).is_some_and(Value::is_object), "{reference} leads nowhere");
+            }
+            members.values().for_each(|value| check_references(value, root));
+        }
+        Value::Array(elements) => elements.iter().for_each(|value| check_references(value, root)),
+        _ => {}
+    }
+}
+
+fn operation_ids(document: &Value) -> Vec<String> {
+    let paths = document["paths"].as_object().expect("paths");
+    let operations = paths.values().flat_map(|item| item.as_object().expect("a path item").values());
+    operations.filter_map(|operation| Some(operation.get("operationId")?.as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn a_group_version_has_the_paths_and_ids_that_clients_generate_from() {
+    let document = parsed(&v3("apis/apps/v1", &[&deployment(), &pod()]));
+    let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
+    assert_eq!(
+        paths,
+        [
+            "/apis/apps/v1/",
+            "/apis/apps/v1/deployments",
+            "/apis/apps/v1/namespaces/{namespace}/deployments",
+            "/apis/apps/v1/namespaces/{namespace}/deployments/{name}",
+            "/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale",
+            "/apis/apps/v1/namespaces/{namespace}/deployments/{name}/status",
+        ]
+    );
+    assert_eq!(
+        operation_ids(&document),
+        [
+            "getAppsV1APIResources",
+            "listAppsV1DeploymentForAllNamespaces",
+            "listAppsV1NamespacedDeployment",
+            "createAppsV1NamespacedDeployment",
+            "deleteAppsV1CollectionNamespacedDeployment",
+            "readAppsV1NamespacedDeployment",
+            "replaceAppsV1NamespacedDeployment",
+            "patchAppsV1NamespacedDeployment",
+            "deleteAppsV1NamespacedDeployment",
+            "readAppsV1NamespacedDeploymentScale",
+            "replaceAppsV1NamespacedDeploymentScale",
+            "patchAppsV1NamespacedDeploymentScale",
+            "readAppsV1NamespacedDeploymentStatus",
+            "replaceAppsV1NamespacedDeploymentStatus",
+            "patchAppsV1NamespacedDeploymentStatus",
+        ]
+    );
+}
+
+#[test]
+fn a_patch_offers_field_validation_for_its_kind() {
+    let document = parsed(&v3("apis/apps/v1", &[&deployment()]));
+    let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    assert_eq!(
+        patch["x-kubernetes-group-version-kind"],
+        json!({"group": "apps", "version": "v1", "kind": "Deployment"})
+    );
+    assert_eq!(patch["x-kubernetes-action"], "patch");
+    let names: Vec<&str> =
+        patch["parameters"].as_array().expect("a list").iter().filter_map(|p| p["name"].as_str()).collect();
+    assert_eq!(names, ["dryRun", "fieldManager", "fieldValidation", "force", "pretty"]);
+    let content = patch["requestBody"]["content"].as_object().expect("bodies");
+    assert!(content.contains_key("application/strategic-merge-patch+json"));
+}
+
+#[test]
+fn schemas_carry_merge_facts_and_descriptions() {
+    let document = parsed(&v3("api/v1", &[&pod()]));
+    let schemas = &document["components"]["schemas"];
+    let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+    assert_eq!(containers["type"], "array");
+    assert_eq!(containers["items"]["allOf"][0]["$ref"], "#/components/schemas/io.k8s.api.core.v1.Container");
+    assert_eq!(containers["x-kubernetes-list-map-keys"], json!(["name"]));
+    assert_eq!(containers["x-kubernetes-list-type"], "map");
+    assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
+    assert_eq!(containers["x-kubernetes-patch-strategy"], "merge");
+    assert!(containers["description"].as_str().is_some_and(|text| text.starts_with("List of containers")));
+    let volumes = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["volumes"];
+    assert_eq!(volumes["x-kubernetes-patch-strategy"], "merge,retainKeys");
+    let pod = &schemas["io.k8s.api.core.v1.Pod"];
+    assert_eq!(pod["x-kubernetes-group-version-kind"], json!([{"group": "", "version": "v1", "kind": "Pod"}]));
+    assert!(pod["description"].as_str().is_some_and(|text| text.starts_with("Pod is a collection of containers")));
+    let volume = schemas["io.k8s.api.core.v1.Volume"]["properties"].as_object().expect("properties");
+    assert!(volume.contains_key("hostPath") && !volume.contains_key("volumeSource"));
+    let limits = &schemas["io.k8s.api.core.v1.ResourceRequirements"]["properties"]["limits"];
+    assert_eq!(
+        limits["additionalProperties"],
+        json!({"allOf": [{"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.api.resource.Quantity"}]})
+    );
+    assert!(schemas.get("io.k8s.api.core.v1.PodList").is_some());
+    assert!(schemas.get("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions").is_some());
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_ids_are_unique() {
+    let defs = [deployment(), pod(), node(), review(), custom()];
+    let defs: Vec<&ResourceDef> = defs.iter().collect();
+    let mut documents = vec![parsed(&v2(&defs))];
+    for path in ["api/v1", "apis/apps/v1", "apis/authorization.k8s.io/v1", "apis/stable.example.com/v1"] {
+        documents.push(parsed(&v3(path, &defs)));
+    }
+    for document in &documents {
+        check_references(document, document);
+        let ids = operation_ids(document);
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+        assert!(ids.len() > 1);
+    }
+}
+
+#[test]
+fn the_second_version_has_references_and_special_types_of_its_own() {
+    let document = parsed(&v2(&[&deployment(), &pod()]));
+    assert_eq!(document["swagger"], "2.0");
+    let definitions = &document["definitions"];
+    assert_eq!(
+        definitions["io.k8s.api.apps.v1.Deployment"]["properties"]["spec"]["$ref"],
+        "#/definitions/io.k8s.api.apps.v1.DeploymentSpec"
+    );
+    assert_eq!(definitions["io.k8s.apimachinery.pkg.util.intstr.IntOrString"]["format"], "int-or-string");
+    let create = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments"]["post"];
+    assert_eq!(create["parameters"][0]["in"], "body");
+    assert_eq!(create["responses"]["201"]["schema"]["$ref"], "#/definitions/io.k8s.api.apps.v1.Deployment");
+}
+
+#[test]
+fn custom_kinds_are_open_objects_of_their_own_name() {
+    let document = parsed(&v3("apis/stable.example.com/v1", &[&custom()]));
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["com.example.stable.v1.CronTab"]["x-kubernetes-preserve-unknown-fields"], true);
+    assert_eq!(schemas["com.example.stable.v1.CronTabList"]["required"], json!(["items"]));
+    let ids = operation_ids(&document);
+    assert!(ids.contains(&"patchStableExampleComV1NamespacedCronTab".to_owned()), "{ids:?}");
+}
+
+#[test]
+fn documents_are_named_by_their_content() {
+    let once = v3("api/v1", &[&pod(), &node()]);
+    assert_eq!(once, v3("api/v1", &[&pod(), &node()]));
+    assert_eq!(hash(&once), hash(&once.clone()));
+    assert_ne!(hash(&once), hash(&v3("api/v1", &[&pod()])));
+    assert_eq!(
+        parsed(&v3_index([("api/v1", "AB")])),
+        json!({"paths": {"api/v1": {"serverRelativeURL": "/openapi/v3/api/v1?hash=AB"}}})
+    );
+}
+
+#[test]
+fn every_described_definition_is_known() {
+    let descriptions = Descriptions::read();
+    let pod = descriptions.definition("io.k8s.api.core.v1.PodOS");
+    assert_eq!(pod.as_deref(), Some("PodOS defines the OS parameters of a pod."));
+    let undescribed: Vec<String> = crate::schema::messages()
+        .filter(|message| message.openapi && !message.name.ends_with("List"))
+        .map(|message| message.openapi_name())
+        .filter(|name| descriptions.definition(name).is_none())
+        .collect();
+    assert!(undescribed.len() < 10, "{undescribed:?}");
+}

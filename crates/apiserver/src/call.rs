@@ -1,0 +1,80 @@
+//! One request for a resource, from wherever it came: the network, or a component in this process.
+
+use crate::backend::Backend;
+use crate::http::{Form, Query, RequestInfo};
+use api::selector::{FieldSelector, Selector};
+use api::user::User;
+use api::{ResourceDef, Status, Subresource};
+use bytes::Bytes;
+use registry::{FieldValidation, Resource, Selection, Write};
+use std::sync::Arc;
+
+pub struct Call<'a> {
+    pub backend: &'a Arc<Backend>,
+    pub info: RequestInfo<'a>,
+    pub query: &'a Query,
+    pub resource: Arc<Resource>,
+    pub subresource: Option<Subresource>,
+    pub user: &'a User,
+    /// The form of the answer.
+    pub form: Form,
+    /// Of the body, without parameters.
+    pub content_type: &'a str,
+    pub body: Bytes,
+}
+
+impl<'a> Call<'a> {
+    pub fn def(&self) -> &'static ResourceDef {
+        self.resource.def
+    }
+
+    pub fn registry(&self) -> &registry::Registry {
+        &self.backend.registry
+    }
+
+    /// The namespace of the object; empty for cluster-scoped kinds, whatever the path has.
+    pub fn namespace(&self) -> &'a str {
+        if self.def().namespaced() { self.info.namespace } else { "" }
+    }
+
+    /// What accompanies this call's write.
+    pub fn write(&self) -> Result<Write<'_>, Status> {
+        Ok(Write {
+            user: self.user,
+            admission: self.backend.parts()?.admission.as_ref(),
+            dry_run: self.query.dry_run()?,
+            subresource: self.subresource,
+        })
+    }
+
+    pub fn validation(&self) -> Result<FieldValidation, Status> {
+        FieldValidation::parse(self.query.get("fieldValidation"))
+    }
+
+    /// What the query's selectors select.
+    pub fn selection(&self) -> Result<Selection, Status> {
+        let bad = |error: api::selector::SelectorError| Status::bad_request(error.to_string());
+        let labels = Selector::parse(self.query.get("labelSelector")).map_err(|error| {
+            Status::bad_request(format!("unable to parse requirement: {error}"))
+        })?;
+        let fields = FieldSelector::parse(self.query.get("fieldSelector")).map_err(bad)?;
+        fields.check(self.def()).map_err(bad)?;
+        Ok(Selection::new(self.namespace(), self.info.name, labels, fields))
+    }
+
+    /// The body as JSON.
+    pub fn json_body(&self) -> Result<Bytes, Status> {
+        match self.content_type {
+            "" | "application/json" => Ok(self.body.clone()),
+            "application/yaml" | "application/x-yaml" | "text/yaml" => yaml_to_json(&self.body),
+            _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
+        }
+    }
+}
+
+fn yaml_to_json(body: &[u8]) -> Result<Bytes, Status> {
+    let bad = |error: &dyn std::fmt::Display| Status::bad_request(format!("error parsing YAML: {error}"));
+    let text = std::str::from_utf8(body).map_err(|error| bad(&error))?;
+    let value: serde_json::Value = serde_saphyr::from_str(text).map_err(|error| bad(&error))?;
+    serde_json::to_vec(&value).map(Bytes::from).map_err(Status::internal)
+}

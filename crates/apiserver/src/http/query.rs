@@ -1,0 +1,106 @@
+//! A request's query parameters.
+
+use super::path::unescape;
+use api::field::{FieldError, FieldErrorKind, FieldPath};
+use api::{Reason, Status};
+use std::borrow::Cow;
+
+/// Names and values, in order, unescaped.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    pairs: Vec<(Cow<'static, str>, String)>,
+}
+
+impl Query {
+    pub fn parse(text: &str) -> Query {
+        let mut pairs = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            pairs.push((Cow::Owned(plain(name)), plain(value)));
+        }
+        Query { pairs }
+    }
+
+    /// As the in-process client gives them.
+    pub fn of(pairs: Vec<(&'static str, String)>) -> Query {
+        Query { pairs: pairs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect() }
+    }
+
+    /// The first value; empty without one.
+    pub fn get(&self, name: &str) -> &str {
+        self.find(name).unwrap_or_default()
+    }
+
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A boolean as upstream reads it: present and neither `false` nor `0`.
+    pub fn flag(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
+    }
+
+    pub fn optional_flag(&self, name: &str) -> Option<bool> {
+        self.find(name).map(|_| self.flag(name))
+    }
+
+    /// # Errors
+    /// `BadRequest` for what is no number.
+    pub fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
+        match self.find(name) {
+            None | Some("") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| {
+                Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax (parameter {name})"))
+            }),
+        }
+    }
+
+    /// Whether the write is to be tried only.
+    pub fn dry_run(&self) -> Result<bool, Status> {
+        let mut asked = false;
+        for value in self.all("dryRun") {
+            if value != "All" {
+                let error = FieldError {
+                    path: FieldPath::new("dryRun"),
+                    kind: FieldErrorKind::NotSupported,
+                    value: Some(format!("[{value:?}]")),
+                    detail: "supported values: \"All\"".to_owned(),
+                };
+                let message = format!("WriteOptions.meta.k8s.io \"\" is invalid: {error}");
+                return Err(Status::new(Reason::Invalid, message));
+            }
+            asked = true;
+        }
+        Ok(asked)
+    }
+}
+
+fn plain(text: &str) -> String {
+    if text.contains('+') { unescape(&text.replace('+', " ")).into_owned() } else { unescape(text).into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_unescaped_and_repeat() {
+        let query = Query::parse("command=ls&command=-l&labelSelector=a%3Db+c&watch&stdin=0");
+        assert_eq!(query.all("command").collect::<Vec<_>>(), ["ls", "-l"]);
+        assert_eq!(query.get("labelSelector"), "a=b c");
+        assert!(query.flag("watch"));
+        assert!(!query.flag("stdin"));
+        assert!(!query.flag("absent"));
+    }
+
+    #[test]
+    fn only_all_is_a_dry_run() {
+        assert_eq!(Query::parse("").dry_run(), Ok(false));
+        assert_eq!(Query::parse("dryRun=All").dry_run(), Ok(true));
+        assert_eq!(Query::parse("dryRun=Some").dry_run().unwrap_err().code, 422);
+    }
+}

@@ -1,0 +1,166 @@
+//! `scale`: how many replicas, the same for every kind that has them.
+
+use super::decode_other;
+use crate::call::Call;
+use crate::http::Answer;
+use crate::render::yaml;
+use crate::verbs::patch_kind;
+use api::field::{FieldError, FieldPath};
+use api::selector::Selector;
+use api::{Object, Status};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec, ScaleStatus};
+use k8s_openapi::api::core::v1::ReplicationController;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use registry::{Current, Part, PatchKind, ReadVersion};
+
+pub(super) async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
+    match call.info.verb {
+        "get" => get(call).await,
+        "update" => {
+            let wanted: Scale = decode_other(call, "Scale")?;
+            set(call, &|_| Ok(wanted.clone())).await
+        }
+        "patch" => {
+            let kind = patch_kind(call.content_type)?;
+            set(call, &|scale| patched(kind, &call.body, scale)).await
+        }
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+async fn get(call: &Call<'_>) -> Result<Answer, Status> {
+    let version = ReadVersion::of_get(call.def(), call.query.get("resourceVersion"))?;
+    let entry = call.registry().get(&call.resource, call.namespace(), call.info.name, version).await?;
+    let object = entry.decode(call.resource.kind).map_err(Status::internal)?;
+    answer(call, &read(object.as_ref())?)
+}
+
+fn answer(call: &Call<'_>, scale: &Scale) -> Result<Answer, Status> {
+    let json = serde_json::to_vec(scale).map_err(Status::internal)?;
+    if call.form == crate::http::Form::Yaml { yaml(&json) } else { Ok(Answer::json(json)) }
+}
+
+type MakeScale<'a> = &'a (dyn Fn(&Scale) -> Result<Scale, Status> + Send + Sync);
+
+async fn set(call: &Call<'_>, make: MakeScale<'_>) -> Result<Answer, Status> {
+    let write = call.write()?;
+    let mut change = |current: &Current<'_>| {
+        let wanted = make(&read(current.object)?)?;
+        let replicas = wanted.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
+        check(call, &wanted, replicas)?;
+        let mut object = current.object.boxed();
+        *replicas_of(object.as_mut())? = Some(replicas);
+        let meta = object.meta_mut();
+        meta.resource_version = wanted.metadata.resource_version;
+        if wanted.metadata.uid.is_some() {
+            meta.uid = wanted.metadata.uid;
+        }
+        Ok(object)
+    };
+    let (registry, name) = (call.registry(), call.info.name);
+    let updated =
+        registry.update(&call.resource, &write, Part::Object, call.namespace(), name, &mut change).await?;
+    let object = updated.entry.decode(call.resource.kind).map_err(Status::internal)?;
+    answer(call, &read(object.as_ref())?)
+}
+
+fn check(call: &Call<'_>, wanted: &Scale, replicas: i32) -> Result<(), Status> {
+    let name = wanted.metadata.name.as_deref().unwrap_or_default();
+    if name != call.info.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            call.info.name
+        )));
+    }
+    if replicas < 0 {
+        let why = "must be greater than or equal to 0";
+        let error = FieldError::invalid(FieldPath::new("spec").child("replicas"), &replicas, why);
+        let mut status = Status::invalid(call.def(), name, &[error]);
+        status.message = status.message.replacen(&invalid_subject(call), "Scale.autoscaling", 1);
+        return Err(status);
+    }
+    Ok(())
+}
+
+/// How `Status::invalid` names the parent's kind.
+fn invalid_subject(call: &Call<'_>) -> String {
+    let def = call.def();
+    if def.group.is_empty() { def.kind.to_owned() } else { format!("{}.{}", def.kind, def.group) }
+}
+
+fn patched(kind: PatchKind, body: &[u8], scale: &Scale) -> Result<Scale, Status> {
+    let malformed = |error: serde_json::Error| Status::bad_request(format!("error decoding patch: {error}"));
+    let mut value = serde_json::to_value(scale).map_err(Status::internal)?;
+    match kind {
+        PatchKind::Json => {
+            let operations: json_patch::Patch = serde_json::from_slice(body).map_err(malformed)?;
+            json_patch::patch(&mut value, &operations)
+                .map_err(|error| Status::new(api::Reason::Invalid, error.to_string()))?;
+        }
+        // A Scale has no lists: both merge alike.
+        PatchKind::Merge | PatchKind::Strategic => {
+            let patch = serde_json::from_slice(body).map_err(malformed)?;
+            json_patch::merge(&mut value, &patch);
+        }
+        PatchKind::Apply => return Err(Status::not_implemented("server-side apply of a Scale")),
+    }
+    serde_json::from_value(value).map_err(|error| Status::bad_request(error.to_string()))
+}
+
+/// An object's own metadata, wanted and observed replicas, and the selector of its pods as text.
+fn read(object: &dyn Object) -> Result<Scale, Status> {
+    let text = |selector: &LabelSelector| -> Result<String, Status> {
+        Selector::from_label_selector(selector).map(|selector| selector.to_string()).map_err(Status::internal)
+    };
+    let (spec, observed, selector) = if let Some(Deployment { spec: Some(spec), status, .. }) = object.downcast() {
+        (spec.replicas, status.as_ref().and_then(|status| status.replicas), text(&spec.selector)?)
+    } else if let Some(ReplicaSet { spec: Some(spec), status, .. }) = object.downcast() {
+        (spec.replicas, status.as_ref().map(|status| status.replicas), text(&spec.selector)?)
+    } else if let Some(StatefulSet { spec: Some(spec), status, .. }) = object.downcast() {
+        (spec.replicas, status.as_ref().map(|status| status.replicas), text(&spec.selector)?)
+    } else if let Some(ReplicationController { spec: Some(spec), status, .. }) = object.downcast() {
+        let selector = spec.selector.as_ref().map(|map| Selector::from_map(map).to_string()).unwrap_or_default();
+        (spec.replicas, status.as_ref().map(|status| status.replicas), selector)
+    } else {
+        return Err(Status::not_implemented("scaling this kind"));
+    };
+    let meta = object.meta();
+    Ok(Scale {
+        metadata: ObjectMeta {
+            name: meta.name.clone(),
+            namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
+            resource_version: meta.resource_version.clone(),
+            creation_timestamp: meta.creation_timestamp.clone(),
+            ..ObjectMeta::default()
+        },
+        spec: Some(ScaleSpec { replicas: Some(spec.unwrap_or_default()) }),
+        status: Some(ScaleStatus {
+            replicas: observed.unwrap_or_default(),
+            selector: Some(selector).filter(|text| !text.is_empty()),
+        }),
+    })
+}
+
+fn replicas_of(object: &mut dyn Object) -> Result<&mut Option<i32>, Status> {
+    // Asked one after the other: a borrow that is returned cannot be tried twice in one chain.
+    if object.downcast::<Deployment>().is_some() {
+        let found = object.downcast_mut::<Deployment>().and_then(|object| object.spec.as_mut());
+        return found.map(|spec| &mut spec.replicas).ok_or_else(no_spec);
+    }
+    if object.downcast::<ReplicaSet>().is_some() {
+        let found = object.downcast_mut::<ReplicaSet>().and_then(|object| object.spec.as_mut());
+        return found.map(|spec| &mut spec.replicas).ok_or_else(no_spec);
+    }
+    if object.downcast::<StatefulSet>().is_some() {
+        let found = object.downcast_mut::<StatefulSet>().and_then(|object| object.spec.as_mut());
+        return found.map(|spec| &mut spec.replicas).ok_or_else(no_spec);
+    }
+    let found = object.downcast_mut::<ReplicationController>().and_then(|object| object.spec.as_mut());
+    found.map(|spec| &mut spec.replicas).ok_or_else(no_spec)
+}
+
+fn no_spec() -> Status {
+    Status::internal("an object that scales has no spec")
+}

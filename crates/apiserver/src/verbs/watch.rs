@@ -1,0 +1,230 @@
+//! A watch over HTTP: one line per event, until the client, its timeout or the log's end ends it.
+//!
+//! Bounds: a chunk of `CHUNK_BYTES` (or one larger event) is made at a time, and only when the client takes it;
+//! events wait in the shared log.
+
+use crate::call::Call;
+use crate::http::{Answer, AnswerBody, Form};
+use crate::render;
+use api::field::{FieldError, FieldPath};
+use api::{Reason, Status};
+use bytes::Bytes;
+use k8s_openapi::jiff::Timestamp;
+use registry::{Event, EventType, ReadVersion, Revision, Start, Step, Watcher, added_frame};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const CHUNK_BYTES: usize = 64 << 10;
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// A watch without a timeout ends after this and up to as much again, so that clients spread.
+const TIMEOUT_DEFAULT_SECONDS: u64 = 1800;
+
+pub(super) async fn watch(call: &Call<'_>) -> Result<Answer, Status> {
+    let bookmarks = call.query.flag("allowWatchBookmarks");
+    let (start, initial_end) = start(call)?;
+    let watcher = call.registry().watch(&call.resource, call.selection()?, start).await?;
+    let timeout = timeout(call)?;
+    let lines = Lines {
+        watcher,
+        form: call.form,
+        registry: call.backend.registry.clone(),
+        bookmarks,
+        initial_end: initial_end && bookmarks,
+        waiting: VecDeque::new(),
+        deadline: Instant::now() + timeout,
+        next_bookmark: Instant::now() + BOOKMARK_INTERVAL,
+        first: true,
+        ended: false,
+    };
+    let stream = futures::stream::unfold(lines, |mut lines| async move {
+        lines.next_chunk().await.map(|chunk| (chunk, lines))
+    });
+    Ok(Answer::of("application/json", AnswerBody::stream(stream)))
+}
+
+fn timeout(call: &Call<'_>) -> Result<Duration, Status> {
+    let seconds = match call.query.integer("timeoutSeconds")? {
+        Some(seconds) if seconds > 0 => seconds.unsigned_abs(),
+        _ => {
+            let mut random = [0; 2];
+            call.registry().surroundings().fill(&mut random);
+            TIMEOUT_DEFAULT_SECONDS + u64::from(u16::from_be_bytes(random)) % TIMEOUT_DEFAULT_SECONDS
+        }
+    };
+    Ok(Duration::from_secs(seconds))
+}
+
+/// Where the watch begins, and whether the end of its initial state is to be marked.
+fn start(call: &Call<'_>) -> Result<(Start, bool), Status> {
+    let version = call.query.get("resourceVersion");
+    let version_match = call.query.get("resourceVersionMatch");
+    let initial = call.query.optional_flag("sendInitialEvents");
+    check_options(version_match, initial)?;
+    let revision = match version {
+        "" | "0" => None,
+        text => Some(ReadVersion::parse(call.def(), text)?),
+    };
+    Ok(match (initial, revision, version) {
+        (Some(true), Some(revision), _) => (Start::StateSince(revision), true),
+        (Some(true), None, "0") => (Start::AnyState, true),
+        (Some(true), None, _) => (Start::State, true),
+        (_, Some(revision), _) => (Start::After(revision), false),
+        (Some(false), None, _) => (Start::Now, false),
+        (None, None, "0") => (Start::AnyState, false),
+        (None, None, _) => (Start::State, false),
+    })
+}
+
+fn check_options(version_match: &str, initial: Option<bool>) -> Result<(), Status> {
+    let why = match (initial, version_match) {
+        (Some(_), "NotOlderThan") | (None, "") => return Ok(()),
+        (Some(_), _) => "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        (None, _) => "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+    };
+    let error = FieldError::forbidden(FieldPath::new("resourceVersionMatch"), why);
+    Err(Status::new(Reason::Invalid, format!("ListOptions.meta.k8s.io \"\" is invalid: {error}")))
+}
+
+/// Makes the lines of one watch.
+struct Lines {
+    watcher: Watcher,
+    form: Form,
+    registry: Arc<registry::Registry>,
+    bookmarks: bool,
+    initial_end: bool,
+    /// Read from the log, not yet in a chunk.
+    waiting: VecDeque<(EventType, Arc<Event>)>,
+    deadline: Instant,
+    next_bookmark: Instant,
+    first: bool,
+    ended: bool,
+}
+
+impl Lines {
+    async fn next_chunk(&mut self) -> Option<Bytes> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            if !self.waiting.is_empty() {
+                return self.event_chunk();
+            }
+            match self.watcher.try_next() {
+                Ok(Some(Step::Events(events))) => self.waiting = events.into(),
+                Ok(Some(Step::State(entries))) => return Some(self.state_chunk(&entries)),
+                Ok(Some(Step::StateEnd(revision))) if self.initial_end => {
+                    return Some(self.bookmark(revision, true));
+                }
+                Ok(Some(Step::StateEnd(_))) => {}
+                Ok(None) => {
+                    let now = Instant::now();
+                    if now >= self.deadline {
+                        self.ended = true;
+                        return self.bookmarks.then(|| self.bookmark(self.watcher.position(), false));
+                    }
+                    if self.bookmarks && now >= self.next_bookmark {
+                        self.next_bookmark = now + BOOKMARK_INTERVAL;
+                        return Some(self.bookmark(self.watcher.position(), false));
+                    }
+                    let until = if self.bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
+                    // Which of the two came first shows on the next turn.
+                    drop(tokio::time::timeout_at(until, self.watcher.changed()).await);
+                }
+                Err(status) => return Some(self.error(&status)),
+            }
+        }
+    }
+
+    /// Whether events can be sent as they stand in the log.
+    fn plain(&self) -> bool {
+        matches!(self.form, Form::Json | Form::Yaml)
+    }
+
+    fn event_chunk(&mut self) -> Option<Bytes> {
+        if self.plain() && self.waiting.len() == 1 {
+            let (kind, event) = self.waiting.pop_front()?;
+            return Some(event.frame(kind).clone());
+        }
+        let mut chunk = Vec::new();
+        while let Some((kind, event)) = self.waiting.front() {
+            if !chunk.is_empty() && chunk.len() + event.entry(*kind).json_len() > CHUNK_BYTES {
+                break;
+            }
+            if self.plain() {
+                chunk.extend_from_slice(event.frame(*kind));
+            } else {
+                let object = event.object(*kind);
+                if let Err(status) = self.write_event(kind.name(), &object, &mut chunk) {
+                    return Some(self.error(&status));
+                }
+                self.first = false;
+            }
+            self.waiting.pop_front();
+        }
+        Some(Bytes::from(chunk))
+    }
+
+    fn state_chunk(&mut self, entries: &[Arc<registry::Entry>]) -> Bytes {
+        let mut chunk = Vec::with_capacity(entries.iter().map(|entry| entry.json_len() + 32).sum());
+        for entry in entries {
+            if self.plain() {
+                added_frame(entry, &mut chunk);
+            } else if let Err(status) = self.write_event(EventType::Added.name(), &entry.json(), &mut chunk) {
+                return self.error(&status);
+            } else {
+                self.first = false;
+            }
+        }
+        Bytes::from(chunk)
+    }
+
+    fn write_event(&self, kind: &str, object: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+        out.extend_from_slice(br#"{"type":""#);
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(br#"","object":"#);
+        let now: Timestamp = self.registry.now();
+        render::event_object(self.watcher.resource(), object, self.form, now, self.first, out)?;
+        out.extend_from_slice(b"}\n");
+        Ok(())
+    }
+
+    fn bookmark(&self, revision: Revision, initial_end: bool) -> Bytes {
+        let object = bookmark_object(&self.watcher, self.form, revision, initial_end);
+        let mut line = br#"{"type":"BOOKMARK","object":"#.to_vec();
+        line.extend_from_slice(&object);
+        line.extend_from_slice(b"}\n");
+        Bytes::from(line)
+    }
+
+    /// The last line of a watch that cannot go on.
+    fn error(&mut self, status: &Status) -> Bytes {
+        self.ended = true;
+        let mut line = br#"{"type":"ERROR","object":"#.to_vec();
+        match serde_json::to_vec(&status.object()) {
+            Ok(object) => line.extend_from_slice(&object),
+            Err(error) => tracing::error!(%error, "a Status does not encode"),
+        }
+        line.extend_from_slice(b"}\n");
+        Bytes::from(line)
+    }
+}
+
+/// An object that says only how far a watch is.
+pub(crate) fn bookmark_object(watcher: &Watcher, form: Form, revision: Revision, initial_end: bool) -> Vec<u8> {
+    let annotations = if initial_end { r#","annotations":{"k8s.io/initial-events-end":"true"}"# } else { "" };
+    let metadata = format!(r#"{{"resourceVersion":"{revision}","creationTimestamp":null{annotations}}}"#);
+    let def = watcher.resource().def;
+    match form {
+        Form::Table(_) => render::table_bookmark(metadata.as_bytes()),
+        Form::Partial => {
+            format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{metadata}}}"#)
+                .into_bytes()
+        }
+        Form::Json | Form::Yaml => {
+            format!(r#"{{"kind":"{}","apiVersion":"{}","metadata":{metadata}}}"#, def.kind, def.api_version())
+                .into_bytes()
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Update: the write loop of everything that changes an object that is there.
+
+use super::{Swap, Write, Written, contended, decode_stored, encode, metadata};
+use crate::admission::Operation;
+use crate::entry::Entry;
+use crate::registry::Registry;
+use crate::resource::Resource;
+use crate::write::TRIES_MAX;
+use api::{Object, Status};
+use std::sync::Arc;
+use store::{Expect, Op};
+
+/// The object that a change starts from.
+pub struct Current<'a> {
+    /// With its `resourceVersion`.
+    pub object: &'a dyn Object,
+    pub entry: &'a Entry,
+}
+
+/// Makes the new object of the present one; called again when the compare-and-swap was lost.
+pub type Change<'a> = &'a mut (dyn FnMut(&Current<'_>) -> Result<Box<dyn Object>, Status> + Send);
+
+/// What of the object a write may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The object itself; its status stays.
+    Object,
+    /// Its status; all else stays.
+    Status,
+    /// Exactly what the change did: a subresource that has picked its fields itself.
+    Given,
+}
+
+impl Registry {
+    /// Replaces the object, or with `Part::Status` its status, by the one a client sent.
+    pub async fn replace(
+        &self,
+        resource: &Resource,
+        write: &Write<'_>,
+        part: Part,
+        namespace: &str,
+        name: &str,
+        object: Box<dyn Object>,
+    ) -> Result<Written, Status> {
+        metadata::check_name(resource, object.meta(), namespace, name)?;
+        let mut change = |_: &Current<'_>| Ok(object.boxed());
+        self.update(resource, write, part, namespace, name, &mut change).await
+    }
+
+    /// Changes the object that is there.
+    pub async fn update(
+        &self,
+        resource: &Resource,
+        write: &Write<'_>,
+        part: Part,
+        namespace: &str,
+        name: &str,
+        change: Change<'_>,
+    ) -> Result<Written, Status> {
+        self.inner.fresh().await?;
+        for _ in 0..TRIES_MAX {
+            let entry = resource.get(namespace, name).ok_or_else(|| Status::not_found(resource.def, name))?;
+            let old = decode_stored(resource, &entry)?;
+            let new = change(&Current { object: old.as_ref(), entry: &entry })?;
+            if let Some(written) = self.attempt_update(resource, write, part, &entry, old.as_ref(), new).await? {
+                return Ok(written);
+            }
+        }
+        Err(contended(resource, name))
+    }
+
+    /// One attempt; `None` when somebody else was first.
+    async fn attempt_update(
+        &self,
+        resource: &Resource,
+        write: &Write<'_>,
+        part: Part,
+        entry: &Arc<Entry>,
+        old: &dyn Object,
+        mut new: Box<dyn Object>,
+    ) -> Result<Option<Written>, Status> {
+        let (namespace, name) = (entry.namespace(), entry.name());
+        metadata::prepare_update(resource, new.meta_mut(), old.meta())?;
+        match part {
+            Part::Object => new.prepare_update(old),
+            Part::Status => new.prepare_status(old),
+            Part::Given => {}
+        }
+        new.defaults();
+        let attempt = write.attempt(resource, Operation::Update, namespace, name);
+        write.admission.mutate(&attempt, new.as_mut(), Some(old)).await?;
+        metadata::bump_generation(new.as_mut(), old);
+        let claim = match &resource.hook {
+            Some(hook) => hook.claim(new.as_mut(), Some(old), write.dry_run)?,
+            None => None,
+        };
+        let mut errors = api::meta::validate(resource.kind, new.meta());
+        errors.extend(api::meta::validate_update(new.meta(), old.meta()));
+        errors.extend(new.validate());
+        errors.extend(new.validate_update(old));
+        if !errors.is_empty() {
+            return Err(Status::invalid(resource.def, name, &errors));
+        }
+        write.admission.validate(&attempt, Some(new.as_ref()), Some(old)).await?;
+        let value = encode(new.as_mut())?;
+        let written = if self.is_last_finalizer(resource, new.as_ref(), old) {
+            self.remove_finalized(resource, write, entry, value).await?
+        } else if value == *entry.value() {
+            Some(Written::of(entry.clone()))
+        } else if write.dry_run {
+            let entry = resource.entry(entry.key().clone(), entry.revision, value, None).map_err(Status::internal)?;
+            Some(Written::of(entry))
+        } else {
+            let expect = Expect::At(entry.revision);
+            self.put(resource, entry.key(), expect, new.as_ref(), value).await?.map(Written::of)
+        };
+        drop(claim);
+        Ok(written)
+    }
+
+    /// Whether this update takes away the last thing that kept a deleted object.
+    fn is_last_finalizer(&self, resource: &Resource, new: &dyn Object, old: &dyn Object) -> bool {
+        let was = old.meta();
+        was.deletion_timestamp.is_some()
+            && was.deletion_grace_period_seconds.unwrap_or_default() == 0
+            && new.meta().finalizers.as_ref().is_none_or(Vec::is_empty)
+            && !resource.hook.as_ref().is_some_and(|hook| hook.holds(new))
+    }
+
+    async fn remove_finalized(
+        &self,
+        resource: &Resource,
+        write: &Write<'_>,
+        entry: &Arc<Entry>,
+        value: bytes::Bytes,
+    ) -> Result<Option<Written>, Status> {
+        let last = resource.entry(entry.key().clone(), entry.revision, value, None).map_err(Status::internal)?;
+        if write.dry_run {
+            return Ok(Some(Written::of(last)));
+        }
+        let op = Op::Delete { key: entry.key().clone() };
+        match self.swap(entry.key(), Expect::At(entry.revision), op).await? {
+            Swap::Done(_) => Ok(Some(Written::of(last))),
+            Swap::Lost => Ok(None),
+        }
+    }
+}
