@@ -19,13 +19,19 @@ const VERSION: &str = "v1_37";
 type Descriptions = BTreeMap<String, (String, BTreeMap<String, String>)>;
 
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let mut found = Descriptions::new();
-    collect(&sources(root)?.join(VERSION), &mut found)?;
-    ensure!(found.len() > 600, "only {} definitions with descriptions: has the crate's layout changed?", found.len());
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(render(&found).as_bytes()).context("compress")?;
+    encoder.write_all(text(&sources(root)?)?.as_bytes()).context("compress")?;
     let target = root.join(DOCS);
-    std::fs::write(&target, encoder.finish().context("compress")?).with_context(|| format!("write {}", target.display()))
+    std::fs::write(&target, encoder.finish().context("compress")?)
+        .with_context(|| format!("write {}", target.display()))
+}
+
+/// All descriptions of the crate with these sources.
+fn text(sources: &Path) -> Result<String> {
+    let mut found = Descriptions::new();
+    collect(&sources.join(VERSION), &mut found)?;
+    ensure!(found.len() > 600, "only {} definitions with descriptions: has the crate's layout changed?", found.len());
+    Ok(render(&found))
 }
 
 /// `M <definition>\t<description>`, then a line `<field>\t<description>` for each field.
@@ -110,6 +116,17 @@ fn checked(literal: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_committed_descriptions_are_what_the_crate_gives() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+        let committed = std::fs::read(root.join(DOCS)).expect("the descriptions are committed");
+        let mut decompressed = String::new();
+        let mut decoder = flate2::read::DeflateDecoder::new(&committed[..]);
+        std::io::Read::read_to_string(&mut decoder, &mut decompressed).expect("whole");
+        let fresh = text(&sources(root).expect("the crate's sources")).expect("readable");
+        assert!(fresh == decompressed, "{DOCS} is stale: run `cargo xtask schema`");
+    }
 
     #[test]
     fn descriptions_are_found_by_definition_and_field() {

@@ -131,7 +131,8 @@ impl Messages {
     ) -> Result<String> {
         if let Some(inline) = facts["via"].as_str() {
             let parent = self.fields(message)?;
-            let through = parent.get(inline).and_then(|f| f["type"].as_str()).context("its inline field has no type")?;
+            let through =
+                parent.get(inline).and_then(|f| f["type"].as_str()).context("its inline field has no type")?;
             let through = self.resolve(message, through)?;
             let inner = self.fields(&through)?.get(field).context("not in its inline field's message")?;
             return Ok(requalify(self.field_type(&through, field, inner, aliases)?, message, &through, aliases));
@@ -287,8 +288,8 @@ fn attributes(facts: &Value) -> Result<String> {
             write!(out, ":{}", keys.join(","))?;
         }
     }
-    if facts["mapType"] == "atomic" {
-        out.push_str(" atomic");
+    if let Some(map_type) = facts["mapType"].as_str() {
+        write!(out, " {map_type}")?;
     }
     if let Some(strategy) = facts["patchStrategy"].as_str() {
         write!(out, " patch={strategy}")?;

@@ -74,7 +74,10 @@ pub trait Kind:
     /// The cells of its table row, one per column of `DEF`.
     fn row(&self, now: Timestamp) -> Vec<Cell> {
         let meta = self.metadata();
-        vec![Cell::from(meta.name.as_deref().unwrap_or_default()), crate::table::age(meta.creation_timestamp.as_ref(), now)]
+        vec![
+            Cell::from(meta.name.as_deref().unwrap_or_default()),
+            crate::table::age(meta.creation_timestamp.as_ref(), now),
+        ]
     }
 
     /// The grace that a delete without one gets; `None`: deleted at once. Only pods differ from `None`.

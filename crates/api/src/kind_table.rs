@@ -2,20 +2,10 @@
 
 use crate::object::{Builtin, Registered};
 use k8s_openapi::api::{
-    apps::v1 as apps,
-    authentication::v1 as authentication,
-    authorization::v1 as authorization,
-    batch::v1 as batch,
-    certificates::v1 as certificates,
-    coordination::v1 as coordination,
-    core::v1 as core,
-    discovery::v1 as discovery,
-    networking::v1 as networking,
-    node::v1 as node,
-    policy::v1 as policy,
-    rbac::v1 as rbac,
-    scheduling::v1 as scheduling,
-    storage::v1 as storage,
+    apps::v1 as apps, authentication::v1 as authentication, authorization::v1 as authorization, batch::v1 as batch,
+    certificates::v1 as certificates, coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery,
+    networking::v1 as networking, node::v1 as node, policy::v1 as policy, rbac::v1 as rbac,
+    scheduling::v1 as scheduling, storage::v1 as storage,
 };
 
 pub(crate) static KINDS: &[&dyn Registered] = &[

@@ -66,8 +66,8 @@ pub fn dns1123_label(name: &str, prefix_only: bool) -> Vec<String> {
         complaints.push(if is_dns1123_subdomain(&name) {
             "must not contain dots".to_owned()
         } else {
-            let words = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
-                         start and end with an alphanumeric character";
+            let words = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and \
+                         must start and end with an alphanumeric character";
             rule(words, DNS1123_LABEL, &["my-name", "123-abc"])
         });
     }
@@ -79,8 +79,8 @@ pub fn dns1123_subdomain(name: &str, prefix_only: bool) -> Vec<String> {
     let name = completed(name, prefix_only);
     let mut complaints: Vec<String> = too_long(&name, SUBDOMAIN_BYTES_MAX).into_iter().collect();
     if !is_dns1123_subdomain(&name) {
-        let words = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and \
-                     must start and end with an alphanumeric character";
+        let words = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
+                     and must start and end with an alphanumeric character";
         complaints.push(rule(words, DNS1123_SUBDOMAIN, &["example.com"]));
     }
     complaints
@@ -273,15 +273,15 @@ mod tests {
     fn a_rule_reads_as_upstream_prints_it() {
         assert_eq!(
             dns1123_subdomain("Web", false),
-            ["a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
-              start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+            ["a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and \
+              must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
               '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"]
         );
         assert_eq!(
             dns1123_label("-a", false),
-            ["a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
-              end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
-              '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"]
+            ["a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
+              start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for \
+              validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"]
         );
     }
 

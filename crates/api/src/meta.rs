@@ -167,10 +167,7 @@ mod tests {
         check(
             "pods",
             json!({}),
-            &[
-                "metadata.name: Required value: name or generateName is required",
-                "metadata.namespace: Required value",
-            ],
+            &["metadata.name: Required value: name or generateName is required", "metadata.namespace: Required value"],
         );
         check(
             "nodes",
@@ -180,9 +177,11 @@ mod tests {
         check(
             "nodes",
             json!({"name": "a", "labels": {"a/b": "c d"}}),
-            &["metadata.labels: Invalid value: \"c d\": a valid label must be an empty string or consist of alphanumeric \
+            &[
+                "metadata.labels: Invalid value: \"c d\": a valid label must be an empty string or consist of alphanumeric \
                characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or \
-               'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"],
+               'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+            ],
         );
         check(
             "nodes",

@@ -147,6 +147,7 @@ impl<K: Kind> Object for K {
 pub trait Registered: Send + Sync {
     fn def(&self) -> &'static ResourceDef;
     fn decode(&self, json: &[u8]) -> Result<Box<dyn Object>, serde_json::Error>;
+    #[expect(clippy::wrong_self_convention, reason = "the row stands for the type that is made")]
     fn from_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error>;
     /// Complaints about a name (or, with `prefix_only`, a `generateName`), in upstream's words.
     fn validate_name(&self, name: &str, prefix_only: bool) -> Vec<String>;
@@ -185,7 +186,8 @@ pub fn builtin() -> &'static [&'static dyn Registered] {
 
 /// The built-in row of a resource path.
 pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static dyn Registered> {
-    static BY_PATH: OnceLock<HashMap<(&'static str, &'static str, &'static str), &'static dyn Registered>> = OnceLock::new();
+    static BY_PATH: OnceLock<HashMap<(&'static str, &'static str, &'static str), &'static dyn Registered>> =
+        OnceLock::new();
     let table = BY_PATH.get_or_init(|| {
         builtin().iter().map(|row| ((row.def().group, row.def().version, row.def().plural), *row)).collect()
     });

@@ -65,7 +65,8 @@ impl Quantity {
             Base::Two => parts.binary(exponent),
             Base::Ten => parts.decimal(exponent),
         };
-        let format = if format == Format::BinarySI && (1..NANO).contains(&magnitude) { Format::DecimalSI } else { format };
+        let format =
+            if format == Format::BinarySI && (1..NANO).contains(&magnitude) { Format::DecimalSI } else { format };
         Ok(Quantity { nanos: if parts.negative { -magnitude } else { magnitude }, format })
     }
 

@@ -120,13 +120,7 @@ pub struct Column {
 
 impl Column {
     const fn new(name: &'static str, kind: &'static str, format: &'static str, priority: i32) -> Column {
-        Column {
-            name,
-            kind,
-            format,
-            priority,
-            description: "",
-        }
+        Column { name, kind, format, priority, description: "" }
     }
     /// The first column of nearly every table.
     pub const NAME: Column = Column::new("Name", "string", "name", 0);

@@ -27,11 +27,7 @@ impl User {
         }
     }
     pub fn anonymous() -> User {
-        User {
-            name: User::ANONYMOUS.to_owned(),
-            groups: vec![User::UNAUTHENTICATED.to_owned()],
-            ..User::default()
-        }
+        User { name: User::ANONYMOUS.to_owned(), groups: vec![User::UNAUTHENTICATED.to_owned()], ..User::default() }
     }
     pub fn in_group(&self, group: &str) -> bool {
         self.groups.iter().any(|own| own == group)

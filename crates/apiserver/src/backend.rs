@@ -5,11 +5,13 @@
 
 use crate::authn::Authenticators;
 use crate::authz::Authorizer;
+use crate::documents::Documents;
 use crate::metrics::Metrics;
 use crate::streams::KubeletAccess;
 use api::Status;
 use registry::{Admission, Registry};
 use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
 
 /// Who decides: installed when they have been built over the backend.
 pub struct Parts {
@@ -26,6 +28,9 @@ pub struct Backend {
     parts: OnceLock<Parts>,
     pub(crate) kubelets: Option<KubeletAccess>,
     pub(crate) metrics: Metrics,
+    pub(crate) documents: Documents,
+    /// Cancelled when the server ends: watches and streams end with it.
+    pub(crate) stopping: CancellationToken,
     ready_checks: Vec<ReadyCheck>,
 }
 
@@ -36,7 +41,15 @@ impl Backend {
         kubelets: Option<KubeletAccess>,
         ready_checks: Vec<ReadyCheck>,
     ) -> Arc<Backend> {
-        Arc::new(Backend { registry, parts: OnceLock::new(), kubelets, metrics: Metrics::default(), ready_checks })
+        Arc::new(Backend {
+            registry,
+            parts: OnceLock::new(),
+            kubelets,
+            metrics: Metrics::default(),
+            documents: Documents::default(),
+            stopping: CancellationToken::new(),
+            ready_checks,
+        })
     }
 
     /// To be called once; what comes later is refused and given back.

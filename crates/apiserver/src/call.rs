@@ -9,36 +9,36 @@ use bytes::Bytes;
 use registry::{FieldValidation, Resource, Selection, Write};
 use std::sync::Arc;
 
-pub struct Call<'a> {
-    pub backend: &'a Arc<Backend>,
-    pub info: RequestInfo<'a>,
-    pub query: &'a Query,
-    pub resource: Arc<Resource>,
-    pub subresource: Option<Subresource>,
-    pub user: &'a User,
+pub(crate) struct Call<'a> {
+    pub(crate) backend: &'a Arc<Backend>,
+    pub(crate) info: RequestInfo<'a>,
+    pub(crate) query: &'a Query,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) subresource: Option<Subresource>,
+    pub(crate) user: &'a User,
     /// The form of the answer.
-    pub form: Form,
+    pub(crate) form: Form,
     /// Of the body, without parameters.
-    pub content_type: &'a str,
-    pub body: Bytes,
+    pub(crate) content_type: &'a str,
+    pub(crate) body: Bytes,
 }
 
 impl<'a> Call<'a> {
-    pub fn def(&self) -> &'static ResourceDef {
+    pub(crate) fn def(&self) -> &'static ResourceDef {
         self.resource.def
     }
 
-    pub fn registry(&self) -> &registry::Registry {
+    pub(crate) fn registry(&self) -> &registry::Registry {
         &self.backend.registry
     }
 
     /// The namespace of the object; empty for cluster-scoped kinds, whatever the path has.
-    pub fn namespace(&self) -> &'a str {
+    pub(crate) fn namespace(&self) -> &'a str {
         if self.def().namespaced() { self.info.namespace } else { "" }
     }
 
     /// What accompanies this call's write.
-    pub fn write(&self) -> Result<Write<'_>, Status> {
+    pub(crate) fn write(&self) -> Result<Write<'_>, Status> {
         Ok(Write {
             user: self.user,
             admission: self.backend.parts()?.admission.as_ref(),
@@ -47,12 +47,12 @@ impl<'a> Call<'a> {
         })
     }
 
-    pub fn validation(&self) -> Result<FieldValidation, Status> {
+    pub(crate) fn validation(&self) -> Result<FieldValidation, Status> {
         FieldValidation::parse(self.query.get("fieldValidation"))
     }
 
     /// What the query's selectors select.
-    pub fn selection(&self) -> Result<Selection, Status> {
+    pub(crate) fn selection(&self) -> Result<Selection, Status> {
         let bad = |error: api::selector::SelectorError| Status::bad_request(error.to_string());
         let labels = Selector::parse(self.query.get("labelSelector")).map_err(|error| {
             Status::bad_request(format!("unable to parse requirement: {error}"))
@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
     }
 
     /// The body as JSON.
-    pub fn json_body(&self) -> Result<Bytes, Status> {
+    pub(crate) fn json_body(&self) -> Result<Bytes, Status> {
         match self.content_type {
             "" | "application/json" => Ok(self.body.clone()),
             "application/yaml" | "application/x-yaml" | "text/yaml" => yaml_to_json(&self.body),

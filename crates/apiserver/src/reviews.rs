@@ -38,7 +38,7 @@ pub(crate) async fn answer(call: &Call<'_>) -> Result<Answer, Status> {
         }
         review.status = Some(call.backend.parts()?.authz.review_rules(call.user, namespace));
     } else if let Some(review) = object.downcast_mut::<TokenReview>() {
-        if review.spec.token.as_deref().unwrap_or_default().is_empty() {
+        if review.spec.token.is_empty() {
             return Err(Status::bad_request("token is required for TokenReview in authentication"));
         }
         review.status = Some(call.backend.parts()?.authn.review(&review.spec).await);

@@ -78,6 +78,7 @@ struct Cluster {
 #[serde(default)]
 struct Context {
     cluster: String,
+    /// Absent in `cluster-info`, which names no user.
     user: String,
     namespace: Option<String>,
 }
@@ -97,13 +98,20 @@ struct Identity {
 impl Config {
     /// The context named, or the file's current one.
     pub fn from_kubeconfig(path: &Path, context: Option<&str>) -> Result<Config, ConfigError> {
-        let text = read(path)?;
-        let file: Kubeconfig = serde_saphyr::from_str(&text)
+        Config::parse_kubeconfig(&read(path)?, path, context)
+    }
+
+    /// As `from_kubeconfig`, of a text; `path` is what errors name and relative files are taken from.
+    pub fn parse_kubeconfig(text: &str, path: &Path, context: Option<&str>) -> Result<Config, ConfigError> {
+        let file: Kubeconfig = serde_saphyr::from_str(text)
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), reason: error.to_string() })?;
         let context_name = context.unwrap_or(&file.current_context);
         let context = pick(path, "context", &file.contexts, context_name)?;
         let cluster = pick(path, "cluster", &file.clusters, &context.cluster)?;
-        let identity = pick(path, "user", &file.users, &context.user)?;
+        let identity = match context.user.as_str() {
+            "" => Identity::default(),
+            user => pick(path, "user", &file.users, user)?,
+        };
         Ok(Config {
             server: cluster.server.trim_end_matches('/').to_owned(),
             ca_pem: material(path, cluster.certificate_authority_data.as_deref(), cluster.certificate_authority.as_deref())?

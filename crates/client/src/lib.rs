@@ -10,10 +10,12 @@ mod remote;
 pub mod testing;
 mod transport;
 mod typed;
+mod unverified;
 
 pub use cache::{Cache, Change, Changes, ObjectKey, Scope as CacheScope};
 pub use config::{Config, ConfigError, Credentials};
 pub use grouped::Grouped;
 pub use remote::Remote;
 pub use transport::{EventType, PatchType, RawEvent, RawEvents, Request, Transport, Verb, WatchRequest};
+pub use unverified::presented_certificates;
 pub use typed::{Client, DeleteOptions, ListOptions};

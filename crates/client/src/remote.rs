@@ -33,6 +33,10 @@ pub struct Remote {
 impl Remote {
     pub fn new(config: Config) -> Result<Remote, ConfigError> {
         let tls = config.tls()?;
+        Remote::with_tls(config, tls)
+    }
+
+    fn with_tls(config: Config, tls: rustls::ClientConfig) -> Result<Remote, ConfigError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

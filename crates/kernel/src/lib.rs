@@ -10,6 +10,7 @@ pub mod mount;
 pub mod netns;
 pub mod nft;
 pub mod process;
+pub mod sealed;
 pub mod sysctl;
 
 pub use error::{Error, Result};

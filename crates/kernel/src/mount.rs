@@ -22,6 +22,8 @@ pub struct Mount {
     pub super_options: String,
     /// Whether mounts below it reach its peers.
     pub shared: bool,
+    /// Whether mounts below its peers reach it.
+    pub slave: bool,
 }
 
 /// The calling process's mount table.
@@ -78,13 +80,12 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let root = unescape(fields.nth(3)?);
     let target = unescape(fields.next()?);
-    let mut optional = fields.by_ref().skip(1).take_while(|field| *field != b"-");
-    let shared = optional.by_ref().any(|field| field.starts_with(b"shared:"));
-    // `any` stops early; what is left before the dash is of no interest.
-    optional.for_each(drop);
+    let optional: Vec<&[u8]> = fields.by_ref().skip(1).take_while(|field| *field != b"-").collect();
+    let has = |name: &[u8]| optional.iter().any(|field| field.starts_with(name));
+    let (shared, slave) = (has(b"shared:"), has(b"master:"));
     let fs_type = String::from_utf8_lossy(fields.next()?).into_owned();
     let super_options = String::from_utf8_lossy(fields.nth(1)?).into_owned();
-    Some(Mount { target, root, fs_type, super_options, shared })
+    Some(Mount { target, root, fs_type, super_options, shared, slave })
 }
 
 /// The kernel writes space, tab, newline and backslash as three octal digits.

@@ -13,6 +13,7 @@ mod metrics;
 mod names;
 pub mod owner;
 mod queue;
+pub mod taints;
 mod unseen;
 
 pub use batch::{IN_FLIGHT_MAX, in_batches};

@@ -103,6 +103,11 @@ impl Registry {
         self.inner.resource(def.group, def.plural).ok_or_else(Status::no_such_path)
     }
 
+    /// The cache of a served path.
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        self.inner.resource(group, plural).filter(|resource| resource.def.version == version)
+    }
+
     /// Every resource, in no order.
     pub fn resources(&self) -> Vec<Arc<Resource>> {
         self.inner.resources.load().values().cloned().collect()

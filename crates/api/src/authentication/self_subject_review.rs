@@ -17,4 +17,8 @@ impl Kind for SelfSubjectReview {
             "k8s.io.api.authentication.v1.SelfSubjectReview",
         )
     };
+
+    fn prepare_create(&mut self) {
+        self.status = None;
+    }
 }

@@ -17,4 +17,8 @@ impl Kind for TokenReview {
             "k8s.io.api.authentication.v1.TokenReview",
         )
     };
+
+    fn prepare_create(&mut self) {
+        self.status = None;
+    }
 }

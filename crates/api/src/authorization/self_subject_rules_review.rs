@@ -17,4 +17,8 @@ impl Kind for SelfSubjectRulesReview {
             "k8s.io.api.authorization.v1.SelfSubjectRulesReview",
         )
     };
+
+    fn prepare_create(&mut self) {
+        self.status = None;
+    }
 }

@@ -1,22 +1,173 @@
 //! Job: runs pods until enough of them finish.
 
-use crate::kind::Kind;
-use crate::resource::{ResourceDef, Scope, Subresource};
-use k8s_openapi::api::batch::v1::Job;
+use crate::check::{self, Errors};
+use crate::core::{columns, pod};
+use crate::field::{FieldError, FieldPath};
+use crate::kind::{FieldValues, Kind};
+use crate::resource::{Column, ResourceDef, Scope, Subresource};
+use crate::selector;
+use crate::table::{Cell, duration};
+use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
+use k8s_openapi::jiff::Timestamp;
+
+const RETRIES: i32 = 6;
 
 impl Kind for Job {
     const DEF: ResourceDef = ResourceDef {
         categories: &["all"],
         subresources: &[Subresource::Status],
+        columns: &[
+            Column::NAME,
+            Column::text("Status").about("What has become of it."),
+            Column::text("Completions").about("How many of its pods have finished, of how many."),
+            Column::text("Duration").about("How long it took, or takes so far."),
+            Column::AGE,
+            columns::CONTAINERS,
+            columns::IMAGES,
+            columns::SELECTOR,
+        ],
+        selectable: &["status.successful"],
         unattended: true,
-        ..ResourceDef::new(
-            "batch",
-            "v1",
-            "Job",
-            "jobs",
-            "job",
-            Scope::Namespaced,
-            "k8s.io.api.batch.v1.Job",
-        )
+        ..ResourceDef::new("batch", "v1", "Job", "jobs", "job", Scope::Namespaced, "k8s.io.api.batch.v1.Job")
     };
+
+    fn defaults(&mut self) {
+        let spec = self.spec.get_or_insert_default();
+        self::spec_defaults(spec);
+        if self.metadata.labels.as_ref().is_none_or(|labels| labels.is_empty()) {
+            self.metadata.labels = spec.template.metadata.as_ref().and_then(|meta| meta.labels.clone());
+        }
+        self.status.get_or_insert_default();
+    }
+
+    fn prepare_create(&mut self) {
+        self.status = None;
+    }
+
+    fn prepare_update(&mut self, old: &Job) {
+        self.status.clone_from(&old.status);
+    }
+
+    fn prepare_status(&mut self, old: &Job) {
+        self.spec.clone_from(&old.spec);
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        self::spec(&mut errors, &FieldPath::new("spec"), &self.spec.clone().unwrap_or_default());
+        errors
+    }
+
+    fn validate_update(&self, old: &Job) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        let path = FieldPath::new("spec");
+        let (new, old) = (self.spec.clone().unwrap_or_default(), old.spec.clone().unwrap_or_default());
+        check::immutable(&mut errors, path.child("completions"), &new.completions, &old.completions);
+        check::immutable(&mut errors, path.child("selector"), &new.selector, &old.selector);
+        if old.suspend != Some(true) {
+            check::immutable(&mut errors, path.child("template"), &new.template, &old.template);
+        }
+        check::immutable(&mut errors, path.child("completionMode"), &new.completion_mode, &old.completion_mode);
+        errors
+    }
+
+    const GENERATION: bool = true;
+
+    fn spec_differs(&self, old: &Job) -> bool {
+        !check::same(&self.spec, &old.spec)
+    }
+
+    fn fields(&self) -> FieldValues {
+        let succeeded = self.status.as_ref().and_then(|status| status.succeeded).unwrap_or_default();
+        std::iter::once(("status.successful", succeeded.to_string())).collect()
+    }
+
+    fn row(&self, now: Timestamp) -> Vec<Cell> {
+        let (no_spec, no_status) = (JobSpec::default(), JobStatus::default());
+        let spec = self.spec.as_ref().unwrap_or(&no_spec);
+        let status = self.status.as_ref().unwrap_or(&no_status);
+        let [names, images] = columns::containers(Some(&spec.template));
+        let took = status.start_time.as_ref().map(|start| {
+            let end = status.completion_time.as_ref().map_or(now, |end| end.0);
+            duration(end.as_second() - start.0.as_second())
+        });
+        vec![
+            columns::name(&self.metadata),
+            Cell::from(state(self, status)),
+            Cell::Text(completions(spec, status)),
+            Cell::Text(took.unwrap_or_default()),
+            columns::created(&self.metadata, now),
+            names,
+            images,
+            Cell::Text(selector::printed(spec.selector.as_ref())),
+        ]
+    }
+}
+
+/// Also of the jobs that a CronJob makes.
+pub(super) fn spec_defaults(spec: &mut JobSpec) {
+    if spec.completions.is_none() && spec.parallelism.is_none() {
+        spec.completions = Some(1);
+    }
+    spec.parallelism.get_or_insert(1);
+    let retries = if spec.backoff_limit_per_index.is_some() { i32::MAX } else { RETRIES };
+    spec.backoff_limit.get_or_insert(retries);
+    spec.completion_mode.get_or_insert_with(|| "NonIndexed".to_owned());
+    spec.suspend.get_or_insert(false);
+    spec.manual_selector.get_or_insert(false);
+    let replacement = if spec.pod_failure_policy.is_some() { "Failed" } else { "TerminatingOrFailed" };
+    spec.pod_replacement_policy.get_or_insert_with(|| replacement.to_owned());
+    pod::defaults::template(&mut spec.template);
+}
+
+pub(super) fn spec(errors: &mut Errors, path: &FieldPath, spec: &JobSpec) {
+    for (field, count) in [
+        ("parallelism", spec.parallelism),
+        ("completions", spec.completions),
+        ("backoffLimit", spec.backoff_limit),
+        ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished),
+        ("backoffLimitPerIndex", spec.backoff_limit_per_index),
+        ("maxFailedIndexes", spec.max_failed_indexes),
+    ] {
+        check::non_negative(errors, path.child(field), count);
+    }
+    check::non_negative(errors, path.child("activeDeadlineSeconds"), spec.active_deadline_seconds);
+    let mode = spec.completion_mode.as_deref();
+    check::supported_if_set(errors, &path.child("completionMode"), mode, &["Indexed", "NonIndexed"]);
+    if mode == Some("Indexed") && spec.completions.is_none() {
+        let detail = "when completion mode is Indexed";
+        errors.push(FieldError::required(path.child("completions"), detail));
+    }
+    let path = path.child("template");
+    pod::validate::template(errors, &path, &spec.template);
+    let policy = spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+    if matches!(policy, Some("Always")) {
+        let path = path.child("spec").child("restartPolicy");
+        let detail = "valid values: \"OnFailure\", \"Never\"";
+        errors.push(FieldError::required(path, detail));
+    }
+}
+
+fn state(job: &Job, status: &JobStatus) -> &'static str {
+    let holds = |kind: &str| {
+        status.conditions.iter().flatten().any(|condition| condition.type_ == kind && condition.status == "True")
+    };
+    match job.metadata.deletion_timestamp {
+        _ if holds("Complete") => "Complete",
+        _ if holds("Failed") => "Failed",
+        Some(_) => "Terminating",
+        None if holds("Suspended") => "Suspended",
+        None if holds("FailureTarget") => "FailureTarget",
+        None if holds("SuccessCriteriaMet") => "SuccessCriteriaMet",
+        None => "Running",
+    }
+}
+
+fn completions(spec: &JobSpec, status: &JobStatus) -> String {
+    let succeeded = status.succeeded.unwrap_or_default();
+    match (spec.completions, spec.parallelism.unwrap_or_default()) {
+        (Some(completions), _) => format!("{succeeded}/{completions}"),
+        (None, parallelism) if parallelism > 1 => format!("{succeeded}/1 of {parallelism}"),
+        (None, _) => format!("{succeeded}/1"),
+    }
 }

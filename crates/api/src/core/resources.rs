@@ -94,7 +94,7 @@ pub(crate) fn name(errors: &mut Errors, path: &FieldPath, name: &str, holder: Ho
         Holder::Pod if errors.len() == before && !is_huge_page(name) => {
             check::supported_if_set(errors, path, Some(name), OF_PODS);
         }
-        Holder::Quota if !name.contains('/') && !(is_standard(name) && name != "storage") => {
+        Holder::Quota if !name.contains('/') && (!is_standard(name) || name == "storage") => {
             errors.push(FieldError::invalid(path.clone(), name, "must be a standard resource for quota"));
         }
         _ => {}

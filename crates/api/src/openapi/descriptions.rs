@@ -37,17 +37,32 @@ impl Descriptions {
 
     /// The description of a definition, such as `io.k8s.api.core.v1.Pod`.
     pub(super) fn definition(&self, name: &str) -> Option<String> {
-        self.lines(name)?.next().and_then(|line| unescaped(line.split_once('\t')?.1))
+        match self.lines(name) {
+            Some(mut lines) => lines.next().and_then(|line| unescaped(line.split_once('\t')?.1)),
+            None => listed(name).map(|kind| format!("{kind}List is a list of {kind}.")),
+        }
     }
 
     pub(super) fn field(&self, definition: &str, field: &str) -> Option<String> {
-        let line = self.lines(definition)?.skip(1).find_map(|line| line.strip_prefix(field)?.strip_prefix('\t'))?;
-        unescaped(line)
+        if let Some(mut lines) = self.lines(definition) {
+            return unescaped(lines.find_map(|line| line.strip_prefix(field)?.strip_prefix('\t'))?);
+        }
+        // The source has one type for all lists, without their texts.
+        let kind = listed(definition)?;
+        match field {
+            "items" => Some(format!("items is the list of {kind} objects.")),
+            _ => self.field("io.k8s.apimachinery.pkg.apis.meta.v1.Status", field),
+        }
     }
 
     fn lines(&self, definition: &str) -> Option<std::str::Lines<'_>> {
         Some(self.text[self.definitions.get(definition)?.clone()].lines())
     }
+}
+
+/// The kind that a list's definition is of.
+fn listed(definition: &str) -> Option<&str> {
+    definition.rsplit_once('.')?.1.strip_suffix("List")
 }
 
 fn unescaped(literal: &str) -> Option<String> {

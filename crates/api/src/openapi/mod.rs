@@ -4,6 +4,7 @@
 //! built-in and custom resources come out of one path. Nothing is kept: callers cache the documents.
 
 mod descriptions;
+mod gnostic;
 mod operations;
 mod paths;
 mod schemas;
@@ -42,18 +43,26 @@ pub fn v3(group_version: &str, defs: &[&ResourceDef]) -> Vec<u8> {
 
 /// The document at `/openapi/v2`, as JSON.
 pub fn v2(defs: &[&ResourceDef]) -> Vec<u8> {
+    v2_document(defs).to_string().into_bytes()
+}
+
+/// The same for `application/com.github.proto-openapi.spec.v2.v1.0+protobuf`.
+pub fn v2_protobuf(defs: &[&ResourceDef]) -> Vec<u8> {
+    gnostic::document(&v2_document(defs))
+}
+
+fn v2_document(defs: &[&ResourceDef]) -> Value {
     let descriptions = Descriptions::read();
     let mut schemas = Schemas::new(Dialect::V2, &descriptions, defs);
     let paths = paths::all(defs, Dialect::V2, &mut schemas);
-    let document = json!({
+    json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION.2},
         "paths": paths,
         "definitions": schemas.finish(),
         "securityDefinitions": {"BearerToken": bearer_token()},
         "security": [{"BearerToken": []}],
-    });
-    document.to_string().into_bytes()
+    })
 }
 
 /// The index at `/openapi/v3`: where each document is, by its path and `hash`.

@@ -156,8 +156,7 @@ impl Operation<'_> {
             Action::Delete | Action::DeleteCollection => Some(schemas.meta("DeleteOptions")),
             _ => None,
         };
-        let mut list: Vec<Value> =
-            parameters(action).into_iter().map(|parameter| query(parameter, dialect)).collect();
+        let mut list: Vec<Value> = parameters(action).into_iter().map(|parameter| query(parameter, dialect)).collect();
         let members = operation.as_object_mut().expect("just made");
         match dialect {
             Dialect::V3 => bodies_v3(action, body, self.answer, members),

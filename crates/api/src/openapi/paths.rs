@@ -99,10 +99,7 @@ impl Writer<'_, '_> {
     fn subresource(&mut self, object: &str, subject: &str, subresource: Subresource) {
         let def = self.def;
         let path = format!("{object}/{}", subresource.name());
-        let (own, body) = match subresource.kind() {
-            None => ((def.group, def.version, def.kind), self.schemas.resource(def)),
-            Some(kind) => (kind, self.schemas.named(&message_of(kind))),
-        };
+        let own = subresource.kind().unwrap_or((def.group, def.version, def.kind));
         let actions: &[Action] = match subresource {
             Subresource::Log => &[Action::Read],
             Subresource::Binding | Subresource::Eviction | Subresource::Token => &[Action::Create],
@@ -117,7 +114,11 @@ impl Writer<'_, '_> {
             | Subresource::Approval => &[Action::Read, Action::Replace, Action::Patch],
         };
         let streams = matches!(actions[0], Action::ConnectGet) || subresource == Subresource::Log;
-        let body = if streams { json!({"type": "string"}) } else { body };
+        let body = match subresource.kind() {
+            _ if streams => json!({"type": "string"}),
+            None => self.schemas.resource(def),
+            Some(kind) => self.schemas.named(&message_of(kind)),
+        };
         let subject = format!("{subject}{}", capitalized(subresource.name()));
         self.path(&path, &subject, own, actions, &body);
     }

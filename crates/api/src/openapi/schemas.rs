@@ -1,9 +1,9 @@
 //! Schemas of messages, and the set of those that a document refers to.
 
-use super::descriptions::Descriptions;
 use super::Dialect;
+use super::descriptions::Descriptions;
 use crate::resource::ResourceDef;
-use crate::schema::{self, Codec, Field, ListType, Message, Shape, Type};
+use crate::schema::{self, Codec, Field, ListType, MapType, Message, Shape, Type};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -20,7 +20,8 @@ pub(super) struct Schemas<'a> {
 
 impl<'a> Schemas<'a> {
     pub(super) fn new(dialect: Dialect, descriptions: &'a Descriptions, defs: &[&ResourceDef]) -> Self {
-        let mut group_versions: Vec<_> = defs.iter().map(|def| (def.group.to_string(), def.version.to_string())).collect();
+        let mut group_versions: Vec<_> =
+            defs.iter().map(|def| (def.group.to_string(), def.version.to_string())).collect();
         group_versions.sort();
         group_versions.dedup();
         Schemas { dialect, descriptions, group_versions, definitions: BTreeMap::new() }
@@ -38,7 +39,11 @@ impl<'a> Schemas<'a> {
     /// A reference to the list of a resource.
     pub(super) fn list(&mut self, def: &ResourceDef) -> Value {
         let list = format!("{}List", def.message);
-        if !def.message.is_empty() && schema::message(&list).is_some() { self.named(&list) } else { self.made_list(def) }
+        if !def.message.is_empty() && schema::message(&list).is_some() {
+            self.named(&list)
+        } else {
+            self.made_list(def)
+        }
     }
 
     /// A reference to a message of the meta group, `DeleteOptions`.
@@ -176,10 +181,6 @@ impl<'a> Schemas<'a> {
             return all.map(|(group, version)| kind_value(group, version, message.name)).collect();
         }
         let kind = message.group_version.and_then(|group_version| group_version.split_once('/'));
-        if message.package == META {
-            // Status and the like belong to core, which has no name.
-            return if message.name == "Status" { vec![kind_value("", "v1", "Status")] } else { Vec::new() };
-        }
         kind.map(|(group, version)| kind_value(group, version, message.name)).into_iter().collect()
     }
 
@@ -250,17 +251,16 @@ fn add_extensions(field: &Field, property: &mut Map<String, Value>) {
     if let Some(list_type) = list_type {
         property.insert("x-kubernetes-list-type".into(), list_type.into());
     }
-    if field.atomic {
-        property.insert("x-kubernetes-map-type".into(), "atomic".into());
+    match field.map_type {
+        MapType::Unset => {}
+        MapType::Atomic => drop(property.insert("x-kubernetes-map-type".into(), "atomic".into())),
+        MapType::Granular => drop(property.insert("x-kubernetes-map-type".into(), "granular".into())),
     }
     if !field.merge_key.is_empty() {
         property.insert("x-kubernetes-patch-merge-key".into(), field.merge_key.into());
     }
-    let strategies = [
-        (field.patch_merge, "merge"),
-        (field.patch_replace, "replace"),
-        (field.patch_retain_keys, "retainKeys"),
-    ];
+    let strategies =
+        [(field.patch_merge, "merge"), (field.patch_replace, "replace"), (field.patch_retain_keys, "retainKeys")];
     let strategies: Vec<&str> = strategies.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
     if !strategies.is_empty() {
         property.insert("x-kubernetes-patch-strategy".into(), strategies.join(",").into());

@@ -6,7 +6,13 @@ use std::collections::BTreeSet;
 
 fn deployment() -> ResourceDef {
     let mut def = ResourceDef::new(
-        "apps", "v1", "Deployment", "deployments", "deployment", Scope::Namespaced, "k8s.io.api.apps.v1.Deployment",
+        "apps",
+        "v1",
+        "Deployment",
+        "deployments",
+        "deployment",
+        Scope::Namespaced,
+        "k8s.io.api.apps.v1.Deployment",
     );
     def.subresources = &[Subresource::Status, Subresource::Scale];
     def
@@ -25,8 +31,7 @@ fn node() -> ResourceDef {
 fn review() -> ResourceDef {
     let message = "k8s.io.api.authorization.v1.SubjectAccessReview";
     let (kind, plural, singular) = ("SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview");
-    let mut def =
-        ResourceDef::new("authorization.k8s.io", "v1", kind, plural, singular, Scope::Cluster, message);
+    let mut def = ResourceDef::new("authorization.k8s.io", "v1", kind, plural, singular, Scope::Cluster, message);
     def.verbs = Verbs::CreateOnly;
     def
 }
@@ -200,9 +205,68 @@ fn every_described_definition_is_known() {
     let pod = descriptions.definition("io.k8s.api.core.v1.PodOS");
     assert_eq!(pod.as_deref(), Some("PodOS defines the OS parameters of a pod."));
     let undescribed: Vec<String> = crate::schema::messages()
-        .filter(|message| message.openapi && !message.name.ends_with("List"))
+        .filter(|message| message.openapi)
         .map(|message| message.openapi_name())
         .filter(|name| descriptions.definition(name).is_none())
         .collect();
     assert!(undescribed.len() < 10, "{undescribed:?}");
+}
+
+/// The fields of a protobuf message: their numbers with the bytes of those that have a length.
+fn fields(bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = bytes.split_first().expect("more");
+            *bytes = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        value
+    }
+    let mut rest = bytes;
+    let mut fields = Vec::new();
+    while !rest.is_empty() {
+        let tag = varint(&mut rest);
+        let content = varint(&mut rest);
+        match tag & 7 {
+            0 => fields.push((tag >> 3, vec![content as u8])),
+            2 => {
+                let (taken, after) = rest.split_at(usize::try_from(content).expect("a length"));
+                rest = after;
+                fields.push((tag >> 3, taken.to_vec()));
+            }
+            other => panic!("wire type {other}"),
+        }
+    }
+    fields
+}
+
+/// The value that a list of named values has for a name.
+fn named(list: &[u8], number: u64, name: &str) -> Vec<u8> {
+    let pairs = fields(list).into_iter().filter(|(n, _)| *n == number).map(|(_, pair)| fields(&pair));
+    let found = pairs.filter(|pair| pair[0] == (1, name.as_bytes().to_vec())).map(|pair| pair[1].1.clone()).next();
+    found.unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[test]
+fn the_protobuf_of_the_second_version_says_what_its_json_says() {
+    let defs = [deployment(), pod()];
+    let defs: Vec<&ResourceDef> = defs.iter().collect();
+    let document = fields(&v2_protobuf(&defs));
+    assert_eq!(document.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 8, 9, 12, 13]);
+    assert_eq!(document[0].1, b"2.0");
+    let spec = named(&document[3].1, 1, "io.k8s.api.apps.v1.DeploymentSpec");
+    let spec = fields(&spec);
+    let properties = &spec.iter().find(|(number, _)| *number == 25).expect("properties").1;
+    let template = fields(&named(properties, 1, "template"));
+    assert_eq!(template[0], (1, b"#/definitions/io.k8s.api.core.v1.PodTemplateSpec".to_vec()));
+    let pod = fields(&named(&document[3].1, 1, "io.k8s.api.core.v1.Pod"));
+    let kind = fields(&pod.last().expect("an extension").1);
+    assert_eq!(kind[0].1, b"x-kubernetes-group-version-kind");
+    assert_eq!(fields(&kind[1].1)[0].1, b"[{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Pod\"}]\n");
+    let item = fields(&named(&document[2].1, 2, "/api/v1/namespaces/{namespace}/pods/{name}"));
+    assert_eq!(item.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 3, 5, 8, 9, 9]);
 }

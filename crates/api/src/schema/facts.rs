@@ -5,8 +5,8 @@
 //! - `P <package> <alias> [<group>/<version>]` opens a package; the group version is there when it has kinds.
 //! - `M <Name> [openapi] [kind] [atomic]` opens a message: part of the OpenAPI documents, a kind of the package's group
 //!   version, applied as a whole.
-//! - `<field> <number|-> <type> [!] [list=<type>[:<keys>]] [patch=<strategies>[:<merge key>]] [atomic] [inline] [via]
-//!   [default=<json>] [zero]`, where a type is `s`, `i`, `l`, `b`, `y` (bytes), `d`, `<Name>` of the same package or
+//! - `<field> <number|-> <type> [!] [list=<type>[:<keys>]] [patch=<strategies>[:<merge key>]] [atomic|granular] [inline]
+//!   [via] [default=<json>] [zero]`, where a type is `s`, `i`, `l`, `b`, `y` (bytes), `d`, `<Name>` of the same package or
 //!   `<alias>.<Name>`, after `[]` for a list or `{}` for a map from strings. `!` is required. `inline` is a protobuf
 //!   field whose own fields stand in the parent's JSON, where they are `via`. `zero`: an optional scalar whose zero
 //!   differs from its absence.
@@ -96,6 +96,17 @@ pub enum ListType {
     Map(&'static str),
 }
 
+/// How server-side apply merges a map or struct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapType {
+    /// As its message says: field by field unless that is atomic.
+    Unset,
+    /// As one value.
+    Atomic,
+    /// Field by field, even where the message is atomic.
+    Granular,
+}
+
 #[derive(Debug)]
 pub struct Field {
     /// As JSON spells it.
@@ -114,8 +125,7 @@ pub struct Field {
     pub patch_retain_keys: bool,
     /// Strategic merge: the key of a list's elements, empty for lists of scalars.
     pub merge_key: &'static str,
-    /// Whether server-side apply treats the map or struct as one value.
-    pub atomic: bool,
+    pub map_type: MapType,
     /// A protobuf field whose fields stand in the parent's JSON.
     pub inline: bool,
     /// A JSON field that stands in an inline field's message in protobuf.
@@ -240,8 +250,12 @@ fn table() -> &'static Table {
 
 /// Finds where each package and message begins, without reading fields.
 fn index(text: &'static str) -> Table {
-    let mut table =
-        Table { packages: HashMap::new(), aliases: HashMap::new(), heads: Vec::new(), entries: Vec::with_capacity(1400) };
+    let mut table = Table {
+        packages: HashMap::new(),
+        aliases: HashMap::new(),
+        heads: Vec::new(),
+        entries: Vec::with_capacity(1400),
+    };
     let mut rest = text;
     while let Some((line, after)) = rest.split_once('\n') {
         if let Some(head) = line.strip_prefix("P ") {
@@ -321,7 +335,7 @@ impl Entry {
             patch_replace: false,
             patch_retain_keys: false,
             merge_key: "",
-            atomic: false,
+            map_type: MapType::Unset,
             inline: false,
             via: false,
             default: None,
@@ -364,7 +378,8 @@ impl Field {
         let (first, second) = value.split_once(':').unwrap_or((value, ""));
         match name {
             "!" => self.required = true,
-            "atomic" => self.atomic = true,
+            "atomic" => self.map_type = MapType::Atomic,
+            "granular" => self.map_type = MapType::Granular,
             "inline" => self.inline = true,
             "via" => self.via = true,
             "zero" => self.zero_counts = true,

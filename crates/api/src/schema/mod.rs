@@ -9,6 +9,5 @@ pub mod proto;
 pub mod strategic;
 
 pub use decode::{Checked, DecodeError, check};
-pub use facts::{Codec, Field, ListType, Message, MessageId, Shape, Type, message, messages};
-
+pub use facts::{Codec, Field, ListType, MapType, Message, MessageId, Shape, Type, message, messages};
 pub use strategic::{PatchError, strategic_merge};

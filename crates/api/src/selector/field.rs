@@ -157,12 +157,9 @@ mod tests {
 
     #[test]
     fn a_selector_prints_in_one_form() {
-        for (text, printed) in [
-            ("", ""),
-            ("b=1,a==2", "a=2,b=1"),
-            ("a!=,b=", "a!=,b="),
-            ("a=x\\,y\\=z\\\\", "a=x\\,y\\=z\\\\"),
-        ] {
+        for (text, printed) in
+            [("", ""), ("b=1,a==2", "a=2,b=1"), ("a!=,b=", "a!=,b="), ("a=x\\,y\\=z\\\\", "a=x\\,y\\=z\\\\")]
+        {
             assert_eq!(FieldSelector::parse(text).unwrap().to_string(), printed, "{text:?}");
         }
     }

@@ -250,7 +250,7 @@ impl fmt::Display for Selector {
     }
 }
 
-/// As a table prints the selector of an object: `<none>` when it matches everything, `<unset>` when there is none.
+/// As a table prints the selector of an object: `<none>` where there is none and where it matches everything.
 pub(crate) fn printed(selector: Option<&LabelSelector>) -> String {
     let Some(selector) = selector else { return "<none>".to_owned() };
     match Selector::from_label_selector(selector) {
@@ -328,8 +328,8 @@ mod tests {
             ("a-=b", format!("unable to parse requirement: <nil>: Invalid value: \"a-\": {key}")),
             (
                 "a>x",
-                "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must \
-                 be an integer"
+                "unable to parse requirement: values[0]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value \
+                 must be an integer"
                     .to_owned(),
             ),
         ] {

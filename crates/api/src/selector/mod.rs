@@ -5,6 +5,7 @@ mod label;
 mod parse;
 
 pub use field::{FieldRequirement, FieldSelector};
+pub(crate) use label::printed;
 pub use label::{Operator, Requirement, Selector};
 
 /// Why a selector cannot be understood; the text is what a client is shown.

@@ -32,8 +32,7 @@ pub(super) fn selector(text: &str) -> Result<Vec<Requirement>, SelectorError> {
             (_, found) => return Err(expected(found, "!, identifier, or 'end of string'")),
         }
         let requirement = parser.requirement();
-        requirements
-            .push(requirement.map_err(|error| SelectorError(format!("unable to parse requirement: {error}")))?);
+        requirements.push(requirement.map_err(|error| SelectorError(format!("unable to parse requirement: {error}")))?);
         match parser.next() {
             (Token::End, _) => return Ok(requirements),
             (Token::Comma, _) => match parser.peek() {

@@ -4,6 +4,7 @@ use super::{Plugin, Sources, find, is, refused};
 use api::{Kind, Object, Status};
 use async_trait::async_trait;
 use client::{Cache, Client};
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 use registry::{Attempt, Operation};
@@ -53,6 +54,8 @@ impl Plugin for NamespaceLifecycle {
     fn judges(&self, attempt: &Attempt<'_>) -> bool {
         match attempt.operation {
             Operation::Delete => is::<Namespace>(attempt),
+            // Asking what one may do in a namespace is no content of it.
+            _ if attempt.def.group == SubjectAccessReview::DEF.group => false,
             Operation::Create | Operation::Update => !attempt.namespace.is_empty() && !is::<Namespace>(attempt),
         }
     }

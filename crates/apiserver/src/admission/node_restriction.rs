@@ -125,10 +125,9 @@ impl<'a> Case<'a> {
                 Some(pod) if node_name(pod) == Some(node) => Ok(()),
                 _ => Err(format!("node {node} can only evict pods with spec.nodeName set to itself")),
             },
-            (Some(other), _) => Err(format!(
-                "unexpected pod subresource {:?}, only 'status' and 'eviction' are allowed",
-                other.name()
-            )),
+            (Some(other), _) => {
+                Err(format!("unexpected pod subresource {:?}, only 'status' and 'eviction' are allowed", other.name()))
+            }
         }
     }
 

@@ -4,15 +4,17 @@ use super::{Plugin, Sources, is, refused};
 use crate::authz::{Attributes, Authorizer};
 use api::{Kind, Object, Status};
 use async_trait::async_trait;
+use client::Client;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef};
 use registry::{Attempt, Operation};
 use std::sync::Arc;
 
 pub(crate) fn make(sources: &Sources<'_>) -> Box<dyn Plugin> {
-    Box::new(RbacEscalation { authorizer: sources.authorizer.clone() })
+    Box::new(RbacEscalation { client: sources.client.clone(), authorizer: sources.authorizer.clone() })
 }
 
 struct RbacEscalation {
+    client: Client,
     authorizer: Arc<Authorizer>,
 }
 
@@ -80,14 +82,27 @@ impl RbacEscalation {
         self.authorizer.allows(attempt.user, &asked)
     }
 
-    fn judge(&self, attempt: &Attempt<'_>, new: &dyn Object, old: Option<&dyn Object>) -> Result<(), Status> {
-        let refuse = |why: String| refused(attempt, Some(new), &why);
-        let confirm = |rules: &[PolicyRule]| {
-            self.authorizer.confirm_no_escalation(attempt.user, attempt.namespace, rules)
+    /// By the index, or live where the index does not have the role yet: manifests bring both in one go.
+    async fn rules_of(&self, namespace: &str, role: &RoleRef) -> Result<Vec<PolicyRule>, Status> {
+        if let Some(rules) = self.authorizer.rules_of_role(namespace, role) {
+            return Ok(rules);
+        }
+        let rules = match role.kind == Role::DEF.kind {
+            true => self.client.get::<Role>(namespace, &role.name).await?.rules,
+            false => self.client.get::<ClusterRole>("", &role.name).await?.rules,
         };
+        Ok(rules.unwrap_or_default())
+    }
+
+    async fn judge(&self, attempt: &Attempt<'_>, new: &dyn Object, old: Option<&dyn Object>) -> Result<(), Status> {
+        let refuse = |why: String| refused(attempt, Some(new), &why);
+        let confirm =
+            |rules: &[PolicyRule]| self.authorizer.confirm_no_escalation(attempt.user, attempt.namespace, rules);
         match grant(new, old) {
             Grant::Nothing => Ok(()),
-            Grant::Rules(_) | Grant::Aggregation if self.may(attempt, "escalate", attempt.def.plural, new.name()) => Ok(()),
+            Grant::Rules(_) | Grant::Aggregation if self.may(attempt, "escalate", attempt.def.plural, new.name()) => {
+                Ok(())
+            }
             Grant::Rules(rules) => confirm(rules).map_err(refuse),
             Grant::Aggregation => confirm(&everything())
                 .map_err(|_| refuse("must have cluster-admin privileges to use an aggregationRule".to_owned())),
@@ -96,9 +111,7 @@ impl RbacEscalation {
                 if self.may(attempt, "bind", def.plural, &role.name) {
                     return Ok(());
                 }
-                let rules = self.authorizer.rules_of_role(attempt.namespace, role);
-                let rules = rules.ok_or_else(|| Status::not_found(def, &role.name))?;
-                confirm(&rules).map_err(refuse)
+                confirm(&self.rules_of(attempt.namespace, role).await?).map_err(refuse)
             }
         }
     }
@@ -120,6 +133,9 @@ impl Plugin for RbacEscalation {
         object: Option<&dyn Object>,
         old: Option<&dyn Object>,
     ) -> Result<(), Status> {
-        object.map_or(Ok(()), |new| self.judge(attempt, new, old))
+        match object {
+            Some(new) => self.judge(attempt, new, old).await,
+            None => Ok(()),
+        }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) enum CertificateError {
     Usage,
     #[error("the client certificate names nobody")]
     Nameless,
+    #[error("the client certificate has more than one common name")]
+    Several,
     #[error("the client certificate has expired or is not yet valid")]
     Dates,
 }
@@ -36,8 +38,11 @@ impl Identity {
             attribute.as_str().map(str::to_owned).map_err(|_| CertificateError::Malformed)
         };
         let subject = certificate.subject();
-        let name = subject.iter_common_name().next().ok_or(CertificateError::Nameless)?;
-        let name = text(name)?;
+        let mut names = subject.iter_common_name();
+        let name = text(names.next().ok_or(CertificateError::Nameless)?)?;
+        if names.next().is_some() {
+            return Err(CertificateError::Several);
+        }
         if name.is_empty() {
             return Err(CertificateError::Nameless);
         }

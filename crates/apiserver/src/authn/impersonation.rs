@@ -48,7 +48,11 @@ impl Authorizer {
         Ok(assumed)
     }
 
-    fn may_impersonate(&self, user: &User, (group, resource, subresource, namespace, name): Asked<'_>) -> Result<(), Status> {
+    fn may_impersonate(
+        &self,
+        user: &User,
+        (group, resource, subresource, namespace, name): Asked<'_>,
+    ) -> Result<(), Status> {
         self.require(
             user,
             &Attributes {

@@ -13,7 +13,7 @@ const BYTES_MAX: usize = 16 * 1024;
 const ALGORITHM: &str = "ES256";
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JwtError {
+pub(crate) enum JwtError {
     #[error("the token is malformed")]
     Malformed,
     #[error("the token's algorithm is not accepted")]
@@ -63,4 +63,35 @@ pub(crate) fn verify(keys: &Keys, token: &str) -> Result<Vec<u8>, JwtError> {
         return Err(JwtError::Signature);
     }
     decode(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_header_is_refused_even_when_it_is_signed() {
+        let keys = Keys::from_pem(&[rcgen::KeyPair::generate().unwrap().serialize_pem()]).unwrap();
+        let signed = |header: &Value| {
+            let encode = |value: &Value| URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap());
+            let message = format!("{}.{}", encode(header), encode(&json!({"a": 1})));
+            let signature = URL_SAFE_NO_PAD.encode(keys.sign(message.as_bytes()).unwrap());
+            format!("{message}.{signature}")
+        };
+        let id = keys.id();
+        let table = [
+            (json!({"alg": "ES256", "kid": id}), Ok(br#"{"a":1}"#.to_vec())),
+            (json!({"alg": "ES256"}), Ok(br#"{"a":1}"#.to_vec())),
+            (json!({"alg": "ES256", "kid": "other"}), Err(JwtError::Signature)),
+            (json!({"alg": "none", "kid": id}), Err(JwtError::Algorithm)),
+            (json!({"alg": "HS256", "kid": id}), Err(JwtError::Algorithm)),
+            (json!({"alg": "es256", "kid": id}), Err(JwtError::Algorithm)),
+            (json!({"alg": "ES256", "crit": ["b64"]}), Err(JwtError::Algorithm)),
+            (json!({"kid": id}), Err(JwtError::Malformed)),
+        ];
+        for (header, wanted) in table {
+            assert_eq!(verify(&keys, &signed(&header)), wanted, "{header}");
+        }
+    }
 }

@@ -56,11 +56,10 @@ impl Keys {
         let random = SystemRandom::new();
         let mut pairs = Vec::new();
         for pem in keys {
-            let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
-                .map_err(|error| KeyError::Pem(error.to_string()))?;
-            let pair =
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der(), &random)
-                    .map_err(|error| KeyError::Kind(error.to_string()))?;
+            let der =
+                PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| KeyError::Pem(error.to_string()))?;
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der(), &random)
+                .map_err(|error| KeyError::Kind(error.to_string()))?;
             pairs.push(pair);
         }
         let verifiers = pairs.iter().map(|pair| {

@@ -16,8 +16,9 @@ mod review;
 mod token_request;
 mod tokens;
 
-pub use discovery::OpenIdConfiguration;
+pub use discovery::{CONFIGURATION_PATH, KEYS_PATH, OpenIdConfiguration};
 pub use keys::{JsonWebKey, JsonWebKeySet, KeyError, Keys};
+pub use review::user_info;
 pub use tokens::ServiceAccountTokens;
 
 use api::Status;
@@ -112,7 +113,8 @@ impl Authenticators {
         }
         let user = bootstrap_token::authenticate(&self.client, token, now).await.ok_or(review::Refusal::Unknown)?;
         // Bootstrap tokens know no audiences: they are for the API server.
-        let audiences: Vec<String> = audiences.iter().filter(|one| self.tokens.audiences.contains(one)).cloned().collect();
+        let audiences: Vec<String> =
+            audiences.iter().filter(|one| self.tokens.audiences.contains(one)).cloned().collect();
         if audiences.is_empty() { Err(review::Refusal::Unknown) } else { Ok(tokens::Accepted { user, audiences }) }
     }
 }

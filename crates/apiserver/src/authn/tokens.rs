@@ -77,7 +77,12 @@ impl ServiceAccountTokens {
 
     /// The object, from the cache if it is there with that uid, else from the registry: what was created a moment
     /// ago may not have reached the cache.
-    async fn current<K: Kind>(&self, cache: &Cache<K>, namespace: &str, wanted: &Reference) -> Result<Option<Arc<K>>, Status> {
+    async fn current<K: Kind>(
+        &self,
+        cache: &Cache<K>,
+        namespace: &str,
+        wanted: &Reference,
+    ) -> Result<Option<Arc<K>>, Status> {
         if let Some(known) = cache.get(namespace, &wanted.name)
             && known.metadata().uid.as_deref() == Some(&wanted.uid)
         {

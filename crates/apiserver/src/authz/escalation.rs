@@ -27,9 +27,9 @@ fn elements(rule: &PolicyRule) -> Vec<PolicyRule> {
                 };
                 match list(&rule.resource_names) {
                     [] => all.push(element),
-                    names => all.extend(
-                        names.iter().map(|name| PolicyRule { resource_names: one(name), ..element.clone() }),
-                    ),
+                    names => {
+                        all.extend(names.iter().map(|name| PolicyRule { resource_names: one(name), ..element.clone() }))
+                    }
                 }
             }
         }

@@ -14,8 +14,8 @@ mod review;
 mod rules;
 
 pub use aggregate::aggregated_rules;
-pub(crate) use escalation::missing_rules;
 pub use attributes::{Attributes, Decision};
+pub(crate) use escalation::missing_rules;
 pub(crate) use node::identity as node_identity;
 pub(crate) use node_graph::refers_to_objects as pod_refers_to_objects;
 
@@ -139,5 +139,7 @@ impl Authorizer {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod memory;
 #[cfg(test)]
 mod tests;

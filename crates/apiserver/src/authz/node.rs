@@ -34,7 +34,6 @@ const UNIFORM: &[(&str, &str, &[&str])] = &[
     ("", "events", &["create", "update", "patch"]),
     ("events.k8s.io", "events", &["create", "update", "patch"]),
     ("certificates.k8s.io", "certificatesigningrequests", &["create", "get", "list", "watch"]),
-    ("certificates.k8s.io", "certificatesigningrequests/selfnodeclient", &["create"]),
     ("node.k8s.io", "runtimeclasses", READ),
     ("storage.k8s.io", "csidrivers", READ),
 ];
@@ -46,9 +45,9 @@ fn uniform(asked: &Attributes<'_>) -> Opinion {
         Some((resource, subresource)) => resource == asked.resource && subresource == asked.subresource,
     };
     let allowed = asked.is_resource
-        && UNIFORM.iter().any(|(group, resource, verbs)| {
-            *group == asked.group && named(resource) && verbs.contains(&asked.verb)
-        });
+        && UNIFORM
+            .iter()
+            .any(|(group, resource, verbs)| *group == asked.group && named(resource) && verbs.contains(&asked.verb));
     if allowed { Opinion::Allow } else { Opinion::None }
 }
 
@@ -147,7 +146,11 @@ impl Judge<'_> {
             ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Opinion::Allow,
             ("", "get" | "list" | "watch") if self.asked.name == self.node => Opinion::Allow,
             ("", "get" | "list" | "watch") => {
-                let read = if self.asked.name.is_empty() { "read all nodes".to_owned() } else { format!("read '{}'", self.asked.name) };
+                let read = if self.asked.name.is_empty() {
+                    "read all nodes".to_owned()
+                } else {
+                    format!("read '{}'", self.asked.name)
+                };
                 Opinion::Because(format!("node '{}' cannot {read}, only its own Node object", self.node))
             }
             _ => Opinion::None,
@@ -157,7 +160,9 @@ impl Judge<'_> {
     fn pod(&self) -> Opinion {
         match (self.asked.subresource, self.asked.verb) {
             ("", "get") => self.get(Target::Pod),
-            ("", "list" | "watch") if self.asked.selected("spec.nodeName").as_deref() == Some(self.node) => Opinion::Allow,
+            ("", "list" | "watch") if self.asked.selected("spec.nodeName").as_deref() == Some(self.node) => {
+                Opinion::Allow
+            }
             ("", "list" | "watch") if !self.asked.name.is_empty() => self.related(Target::Pod),
             ("", "list" | "watch") => because("can only list/watch pods with spec.nodeName field selector"),
             ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Opinion::Allow,

@@ -79,6 +79,11 @@ impl NodeGraph {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn edges(&self) -> usize {
+        self.edges.len()
+    }
+
     /// Whether a pod that is bound to the node refers to the object.
     pub(crate) fn refers(&self, node: &str, target: Target, namespace: &str, name: &str) -> bool {
         self.edges.get(&(target, format!("{namespace}/{name}"))).is_some_and(|nodes| nodes.contains_key(node))

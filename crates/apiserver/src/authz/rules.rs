@@ -8,8 +8,23 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 
 /// Verbs that have a bit of their own; any other is compared as text.
 const VERBS: [&str; 17] = [
-    "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "post", "put", "head", "options",
-    "use", "bind", "escalate", "impersonate", "proxy",
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "post",
+    "put",
+    "head",
+    "options",
+    "use",
+    "bind",
+    "escalate",
+    "impersonate",
+    "proxy",
 ];
 const ALL: &str = "*";
 const EVERY_VERB: u32 = u32::MAX;

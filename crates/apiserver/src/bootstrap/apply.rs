@@ -84,8 +84,10 @@ pub(crate) async fn keep<K: Kept>(client: &Client, wanted: Vec<K>) -> Result<(),
         let (namespace, name) = key(&object);
         match client.find::<K>(&namespace, &name).await? {
             None => create(client, &object).await,
-            Some(mut present) if present.take(&object) => client.update(&present).await.map(drop),
-            Some(_) => Ok(()),
+            Some(mut present) => match present.take(&object) {
+                true => client.update(&present).await.map(drop),
+                false => Ok(()),
+            },
         }
     });
     stream::iter(writes).buffer_unordered(CONCURRENT).try_collect().await

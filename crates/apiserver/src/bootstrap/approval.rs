@@ -23,9 +23,9 @@ pub enum Approval {
 impl Approval {
     pub fn message(self) -> &'static str {
         match self {
-            Approval::NodeClient => "Auto approving kubelet client certificate after SubjectAccessReview.",
-            Approval::SelfNodeClient => "Auto approving self kubelet client certificate after SubjectAccessReview.",
-            Approval::NodeServing => "Auto approving kubelet serving certificate for the node's own names.",
+            Approval::NodeClient => "the requester holds a join token and asks for a node's client certificate",
+            Approval::SelfNodeClient => "the node asks for its own client certificate",
+            Approval::NodeServing => "the node asks for a serving certificate for its own names",
         }
     }
 }

@@ -69,4 +69,7 @@ async fn roles(client: &Client, policy: Policy) -> Result<(), Status> {
 }
 
 #[cfg(test)]
+pub(crate) use tests::test_facts;
+
+#[cfg(test)]
 mod tests;

@@ -1,15 +1,13 @@
 //! The objects of a new cluster beside its roles: namespaces, priority classes, services, public configuration.
 
 use super::Facts;
-use api::k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::api::core::v1::{
     ConfigMap, EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Namespace, Service, ServicePort, ServiceSpec,
 };
-use k8s_openapi::api::discovery::v1::{
-    Endpoint, EndpointConditions, EndpointPort as SlicePort, EndpointSlice,
-};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort as SlicePort, EndpointSlice};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -120,11 +118,11 @@ pub(crate) fn endpoint_slice(facts: &Facts) -> EndpointSlice {
     EndpointSlice {
         metadata: meta("default", KUBERNETES, &[("kubernetes.io/service-name", KUBERNETES)]),
         address_type: family(facts.address).to_owned(),
-        endpoints: vec![Endpoint {
+        endpoints: Some(vec![Endpoint {
             addresses: vec![facts.address.to_string()],
             conditions: Some(EndpointConditions { ready: Some(true), ..EndpointConditions::default() }),
             ..Endpoint::default()
-        }],
+        }]),
         ports: Some(vec![SlicePort {
             name: Some(HTTPS.to_owned()),
             port: Some(i32::from(facts.port)),

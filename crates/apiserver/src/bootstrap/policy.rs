@@ -61,7 +61,8 @@ fn verbs(text: &str) -> Vec<String> {
 
 fn rule(line: &str) -> Result<PolicyRule, &'static str> {
     let parts: Vec<&str> = line.split('|').map(str::trim).collect();
-    let groups = |text: &str| text.split(',').map(|group| if group == "core" { "" } else { group }.to_owned()).collect();
+    let groups =
+        |text: &str| text.split(',').map(|group| if group == "core" { "" } else { group }.to_owned()).collect();
     match parts.as_slice() {
         [verbs_text, urls] => {
             Ok(PolicyRule { verbs: verbs(verbs_text), non_resource_urls: words(urls), ..PolicyRule::default() })
@@ -121,10 +122,8 @@ fn cluster_role(text: &str) -> Result<ClusterRole, &'static str> {
     for word in words {
         match word.split_once('=') {
             Some(("aggregates", purpose)) => {
-                let selector = LabelSelector {
-                    match_labels: Some(BTreeMap::from([label(purpose)])),
-                    ..LabelSelector::default()
-                };
+                let selector =
+                    LabelSelector { match_labels: Some(BTreeMap::from([label(purpose)])), ..LabelSelector::default() };
                 role.aggregation_rule = Some(AggregationRule { cluster_role_selectors: Some(vec![selector]) });
             }
             Some(("part-of", purpose)) => role.metadata.labels.get_or_insert_default().extend([label(purpose)]),

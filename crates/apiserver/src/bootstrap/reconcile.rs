@@ -38,10 +38,8 @@ fn merge_meta(present: &mut ObjectMeta, wanted: &ObjectMeta) {
 }
 
 fn merge_rules(present: &mut Option<Vec<PolicyRule>>, wanted: &Option<Vec<PolicyRule>>) {
-    let missing = crate::authz::missing_rules(
-        present.as_deref().unwrap_or_default(),
-        wanted.as_deref().unwrap_or_default(),
-    );
+    let missing =
+        crate::authz::missing_rules(present.as_deref().unwrap_or_default(), wanted.as_deref().unwrap_or_default());
     if !missing.is_empty() {
         present.get_or_insert_default().extend(missing);
     }

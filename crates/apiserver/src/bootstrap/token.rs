@@ -1,6 +1,8 @@
 //! Join tokens: secrets that let a new node ask for its first certificate.
 
-use crate::authn::bootstrap_token::{ID_LENGTH, NAME_PREFIX, NAMESPACE, SECRET_LENGTH, SECRET_TYPE, is_bootstrap_group};
+use crate::authn::bootstrap_token::{
+    ID_LENGTH, NAME_PREFIX, NAMESPACE, SECRET_LENGTH, SECRET_TYPE, is_bootstrap_group,
+};
 use api::Status;
 use client::Client;
 use k8s_openapi::ByteString;
@@ -48,7 +50,8 @@ pub(crate) fn secret(id: &str, secret: &str, token: &NewToken, now: i64) -> Resu
         ("usage-bootstrap-signing", "true".to_owned()),
     ]);
     if let Some(ttl) = token.ttl_seconds {
-        let at = Timestamp::from_second(now.saturating_add(ttl)).map_err(|error| Status::bad_request(format!("the token's life: {error}")))?;
+        let at = Timestamp::from_second(now.saturating_add(ttl))
+            .map_err(|error| Status::bad_request(format!("the token's life: {error}")))?;
         data.insert("expiration", at.to_string());
     }
     if !token.description.is_empty() {

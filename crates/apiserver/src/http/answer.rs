@@ -6,53 +6,53 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 #[derive(Debug)]
-pub struct Answer {
-    pub code: StatusCode,
-    pub content_type: &'static str,
-    pub headers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) code: StatusCode,
+    pub(crate) content_type: &'static str,
+    pub(crate) headers: HeaderMap,
     /// Shown to the user by their client, one `Warning` header each.
-    pub warnings: Vec<String>,
-    pub body: AnswerBody,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) body: AnswerBody,
 }
 
 /// Bytes of warnings in one answer; what goes beyond is cut, as upstream does.
 const WARNING_BYTES_MAX: usize = 4096;
 
 impl Answer {
-    pub fn json(body: impl Into<Bytes>) -> Answer {
+    pub(crate) fn json(body: impl Into<Bytes>) -> Answer {
         Answer::of("application/json", AnswerBody::Bytes(body.into()))
     }
 
-    pub fn text(body: impl Into<Bytes>) -> Answer {
+    pub(crate) fn text(body: impl Into<Bytes>) -> Answer {
         Answer::of("text/plain; charset=utf-8", AnswerBody::Bytes(body.into()))
     }
 
-    pub fn of(content_type: &'static str, body: AnswerBody) -> Answer {
+    pub(crate) fn of(content_type: &'static str, body: AnswerBody) -> Answer {
         Answer { code: StatusCode::OK, content_type, headers: HeaderMap::new(), warnings: Vec::new(), body }
     }
 
-    pub fn code(mut self, code: StatusCode) -> Answer {
+    pub(crate) fn code(mut self, code: StatusCode) -> Answer {
         self.code = code;
         self
     }
 
-    pub fn warn(mut self, warnings: Vec<String>) -> Answer {
+    pub(crate) fn warn(mut self, warnings: Vec<String>) -> Answer {
         self.warnings.extend(warnings);
         self
     }
 
-    pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Answer {
+    pub(crate) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Answer {
         self.headers.insert(name, value);
         self
     }
 
     /// A serializable answer; that it does not serialize is the server's fault.
-    pub fn serialized(value: &impl serde::Serialize) -> Result<Answer, Status> {
+    pub(crate) fn serialized(value: &impl serde::Serialize) -> Result<Answer, Status> {
         let body = serde_json::to_vec(value).map_err(|error| Status::internal(format!("encoding an answer: {error}")))?;
         Ok(Answer::json(body))
     }
 
-    pub fn error(status: &Status) -> Answer {
+    pub(crate) fn error(status: &Status) -> Answer {
         let body = match serde_json::to_vec(&status.object()) {
             Ok(body) => body,
             Err(error) => error.to_string().into_bytes(),
@@ -70,7 +70,7 @@ impl Answer {
         answer
     }
 
-    pub fn into_response(self) -> Response<AnswerBody> {
+    pub(crate) fn into_response(self) -> Response<AnswerBody> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.code;
         *response.headers_mut() = self.headers;

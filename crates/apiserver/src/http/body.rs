@@ -8,13 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Makes a body piece by piece; its length is known beforehand.
-pub trait Chunks: Send {
+pub(crate) trait Chunks: Send {
     fn next_chunk(&mut self) -> Option<Bytes>;
     /// Of what is still to come.
     fn bytes_left(&self) -> u64;
 }
 
-pub enum AnswerBody {
+pub(crate) enum AnswerBody {
     Bytes(Bytes),
     Chunks(Box<dyn Chunks>),
     /// Until it ends by itself: watches, logs.
@@ -24,7 +24,7 @@ pub enum AnswerBody {
 }
 
 impl AnswerBody {
-    pub fn empty() -> AnswerBody {
+    pub(crate) fn empty() -> AnswerBody {
         AnswerBody::Bytes(Bytes::new())
     }
 }
@@ -41,7 +41,7 @@ impl std::fmt::Debug for AnswerBody {
 }
 
 /// Why a body could not be sent to its end.
-pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Body for AnswerBody {
     type Data = Bytes;
@@ -83,7 +83,7 @@ impl Body for AnswerBody {
 
 impl AnswerBody {
     /// The whole body in memory: for the in-process client, and for tests.
-    pub async fn collect(self) -> Result<Bytes, BodyError> {
+    pub(crate) async fn collect(self) -> Result<Bytes, BodyError> {
         match self {
             AnswerBody::Bytes(bytes) => Ok(bytes),
             AnswerBody::Chunks(mut chunks) => {
@@ -102,7 +102,7 @@ impl AnswerBody {
         }
     }
 
-    pub fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> AnswerBody {
+    pub(crate) fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> AnswerBody {
         AnswerBody::Stream(stream.boxed())
     }
 }

@@ -6,8 +6,8 @@ mod negotiate;
 mod path;
 mod query;
 
-pub use answer::Answer;
-pub use body::{AnswerBody, BodyError, Chunks};
-pub use negotiate::{Form, IncludeObject, form, media_type};
-pub use path::{RequestInfo, unescape};
-pub use query::Query;
+pub(crate) use answer::Answer;
+pub(crate) use body::{AnswerBody, Chunks};
+pub(crate) use negotiate::{Form, IncludeObject, form, media_type};
+pub(crate) use path::{RequestInfo, unescape};
+pub(crate) use query::Query;

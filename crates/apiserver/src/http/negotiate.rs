@@ -3,7 +3,7 @@
 use api::Status;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IncludeObject {
+pub(crate) enum IncludeObject {
     None,
     Metadata,
     Object,
@@ -11,22 +11,13 @@ pub enum IncludeObject {
 
 /// A form of an object or list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     #[default]
     Json,
     Yaml,
     Table(IncludeObject),
     /// Metadata only.
     Partial,
-}
-
-impl Form {
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Form::Yaml => "application/yaml",
-            Form::Json | Form::Table(_) | Form::Partial => "application/json",
-        }
-    }
 }
 
 const ACCEPTED: &[&str] = &["application/json", "application/yaml"];
@@ -53,7 +44,7 @@ impl<'a> Range<'a> {
 ///
 /// # Errors
 /// 406 when none is.
-pub fn form(accept: Option<&str>, include: &str) -> Result<Form, Status> {
+pub(crate) fn form(accept: Option<&str>, include: &str) -> Result<Form, Status> {
     let accept = accept.map(str::trim).unwrap_or_default();
     if accept.is_empty() {
         return Ok(Form::Json);
@@ -88,7 +79,7 @@ fn include_object(text: &str) -> Result<IncludeObject, Status> {
 }
 
 /// A media type without its parameters, in lower case.
-pub fn media_type(header: &str) -> String {
+pub(crate) fn media_type(header: &str) -> String {
     header.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 

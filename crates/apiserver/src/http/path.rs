@@ -4,25 +4,25 @@ use std::borrow::Cow;
 
 /// A request's subject and verb.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestInfo<'a> {
+pub(crate) struct RequestInfo<'a> {
     /// `get`, `list`, `watch`, …; for other paths the HTTP method in lower case.
-    pub verb: &'a str,
-    pub group: &'a str,
-    pub version: &'a str,
+    pub(crate) verb: &'a str,
+    pub(crate) group: &'a str,
+    pub(crate) version: &'a str,
     /// Plural; empty where `is_resource` is false.
-    pub resource: &'a str,
-    pub subresource: &'a str,
-    pub namespace: &'a str,
-    pub name: &'a str,
+    pub(crate) resource: &'a str,
+    pub(crate) subresource: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
     /// What follows the subresource, for `proxy`.
-    pub rest: &'a str,
-    pub path: &'a str,
-    pub is_resource: bool,
+    pub(crate) rest: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) is_resource: bool,
 }
 
 impl<'a> RequestInfo<'a> {
     /// `watches` tells whether the query asks to watch.
-    pub fn parse(method: &http::Method, path: &'a str, watches: bool) -> RequestInfo<'a> {
+    pub(crate) fn parse(method: &http::Method, path: &'a str, watches: bool) -> RequestInfo<'a> {
         let other = RequestInfo { verb: lower(method), path, ..RequestInfo::default() };
         let mut parts = path.trim_matches('/').splitn(9, '/');
         let group = match parts.next() {
@@ -93,7 +93,7 @@ fn verb(method: &http::Method, collection: bool, watches: bool) -> &'static str 
 }
 
 /// A path or query text without its percent escapes; what is no valid escape or no UTF-8 stays as it is.
-pub fn unescape(text: &str) -> Cow<'_, str> {
+pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

@@ -7,12 +7,12 @@ use std::borrow::Cow;
 
 /// Names and values, in order, unescaped.
 #[derive(Clone, Debug, Default)]
-pub struct Query {
+pub(crate) struct Query {
     pairs: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Query {
-    pub fn parse(text: &str) -> Query {
+    pub(crate) fn parse(text: &str) -> Query {
         let mut pairs = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -22,35 +22,35 @@ impl Query {
     }
 
     /// As the in-process client gives them.
-    pub fn of(pairs: Vec<(&'static str, String)>) -> Query {
+    pub(crate) fn of(pairs: Vec<(&'static str, String)>) -> Query {
         Query { pairs: pairs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect() }
     }
 
     /// The first value; empty without one.
-    pub fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.find(name).unwrap_or_default()
     }
 
-    pub fn find(&self, name: &str) -> Option<&str> {
+    pub(crate) fn find(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.pairs.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
     /// A boolean as upstream reads it: present and neither `false` nor `0`.
-    pub fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         self.find(name).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
     }
 
-    pub fn optional_flag(&self, name: &str) -> Option<bool> {
+    pub(crate) fn optional_flag(&self, name: &str) -> Option<bool> {
         self.find(name).map(|_| self.flag(name))
     }
 
     /// # Errors
     /// `BadRequest` for what is no number.
-    pub fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
+    pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.find(name) {
             None | Some("") => Ok(None),
             Some(text) => text.parse().map(Some).map_err(|_| {
@@ -60,7 +60,7 @@ impl Query {
     }
 
     /// Whether the write is to be tried only.
-    pub fn dry_run(&self) -> Result<bool, Status> {
+    pub(crate) fn dry_run(&self) -> Result<bool, Status> {
         let mut asked = false;
         for value in self.all("dryRun") {
             if value != "All" {

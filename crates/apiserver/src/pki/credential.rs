@@ -1,9 +1,9 @@
 //! A leaf certificate with its key.
 
+use super::PkiError;
 use super::authority::Authority;
 use super::files;
 use super::profile::{LEAF_SECONDS, Profile, SKEW_SECONDS, make};
-use super::PkiError;
 use rcgen::KeyPair;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,7 +16,7 @@ use x509_parser::extensions::GeneralName;
 /// When less than this part of its life is left, a leaf is made anew.
 const RENEWED_WITHIN: i64 = LEAF_SECONDS / 3;
 
-/// A key and the certificate that was made for it.
+/// A key and the certificate that was made for it, followed by its authority's if it is a server's.
 #[derive(Clone)]
 pub struct Credential {
     certificate_pem: String,
@@ -26,7 +26,12 @@ pub struct Credential {
 
 impl Credential {
     /// Reads the credential from its file; makes it where there is none or it does not fit any more.
-    pub(crate) fn open(path: &Path, authority: &Authority, profile: &Profile, now: i64) -> Result<Credential, PkiError> {
+    pub(crate) fn open(
+        path: &Path,
+        authority: &Authority,
+        profile: &Profile,
+        now: i64,
+    ) -> Result<Credential, PkiError> {
         if let Some(text) = files::read(path)?
             && let Some(credential) = Credential::parse(&text)
             && credential.fits(authority, profile, now)
@@ -44,11 +49,14 @@ impl Credential {
         let key = KeyPair::generate().map_err(make(WHAT))?;
         let params = profile.params(now - SKEW_SECONDS, until).map_err(make(WHAT))?;
         let certificate = params.signed_by(&key, authority.issuer()).map_err(make(WHAT))?;
-        Ok(Credential { certificate_pem: certificate.pem(), key_pem: key.serialize_pem(), not_after: until })
+        // A server also shows its authority, so that a joining node can compare it with the hash that it was told.
+        let authority_pem = if profile.server { authority.bundle_pem() } else { "" };
+        let certificate_pem = format!("{}{authority_pem}", certificate.pem());
+        Ok(Credential { certificate_pem, key_pem: key.serialize_pem(), not_after: until })
     }
 
     /// `None` for what cannot be read: it is made anew, nothing is lost with a leaf.
-    fn parse(text: &str) -> Option<Credential> {
+    pub(crate) fn parse(text: &str) -> Option<Credential> {
         let key_pem = files::pem_blocks(text, "PRIVATE KEY").into_iter().next()?;
         let certificate_pem = files::pem_blocks(text, "CERTIFICATE").concat();
         let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).ok()?;
@@ -68,7 +76,8 @@ impl Credential {
             && parsed.validity().not_before.timestamp() <= now
             && authority.signed(&parsed)
             && subject(&parsed) == (Some(profile.common_name.clone()), profile.organization.clone())
-            && names(&parsed) == Some((profile.dns.iter().cloned().collect(), profile.addresses.iter().copied().collect()))
+            && names(&parsed)
+                == Some((profile.dns.iter().cloned().collect(), profile.addresses.iter().copied().collect()))
     }
 
     pub fn certificate_pem(&self) -> &str {

@@ -3,11 +3,12 @@
 //! Invariants: nothing of a request is signed that was not checked here; the certificate's usages are the signer's,
 //! its extensions are ours, never copied; it ends before its authority does.
 
+use super::Pki;
 use super::authority::Authority;
 use super::credential::address;
 use super::profile::{LEAF_SECONDS, Profile, SKEW_SECONDS};
-use super::Pki;
-use rcgen::{PublicKeyData, SubjectPublicKeyInfo};
+use super::subject::with_subject;
+use rcgen::SubjectPublicKeyInfo;
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject;
 use std::net::IpAddr;
@@ -43,8 +44,8 @@ pub enum CsrError {
     NamesForbidden(&'static str),
     #[error("usages did not match {0:?}")]
     Usages(&'static [&'static str]),
-    #[error("a subject with several organizations is not supported by this signer")]
-    Organizations,
+    #[error("the subject has more than one common name")]
+    Names,
     #[error("signing: {0}")]
     Sign(String),
 }
@@ -59,8 +60,6 @@ pub enum Signer {
 
 const CLIENT_USAGES: &[&str] = &["client auth", "digital signature", "key encipherment"];
 const SERVING_USAGES: &[&str] = &["digital signature", "key encipherment", "server auth"];
-/// The one usage that a key which is not RSA has no use for.
-const KEY_ENCIPHERMENT: &str = "key encipherment";
 
 impl Signer {
     /// By `spec.signerName`; `None` for signers that are somebody else's.
@@ -99,9 +98,8 @@ impl Signer {
     }
 }
 
-/// All usages are `allowed` ones, and all `required` ones are among them.
+/// All usages are `allowed` ones, and all `required` ones are among them (`key encipherment` is for RSA keys only).
 fn exactly(usages: &[String], allowed: &'static [&'static str], required: &[&str]) -> Result<(), CsrError> {
-    debug_assert!(required.iter().all(|usage| *usage != KEY_ENCIPHERMENT));
     let known = usages.iter().all(|usage| allowed.contains(&usage.as_str()));
     let complete = required.iter().all(|usage| usages.iter().any(|own| own == usage));
     if known && complete { Ok(()) } else { Err(CsrError::Usages(allowed)) }
@@ -117,6 +115,8 @@ pub struct CsrView {
     /// Whether there are e-mail addresses, URIs among the names.
     pub email: bool,
     pub uri: bool,
+    /// In DER.
+    subject: Vec<u8>,
     public_key: Vec<u8>,
 }
 
@@ -137,8 +137,14 @@ impl CsrView {
         let texts = |attributes: &mut dyn Iterator<Item = &x509_parser::x509::AttributeTypeAndValue<'_>>| {
             attributes.map(|one| one.as_str().map(str::to_owned).map_err(malformed)).collect::<Result<Vec<_>, _>>()
         };
+        let mut names = texts(&mut info.subject.iter_common_name())?;
+        if names.len() > 1 {
+            // What is checked must be what others will read: some take the first, some the last.
+            return Err(CsrError::Names);
+        }
         let mut view = CsrView {
-            common_name: texts(&mut info.subject.iter_common_name())?.pop().unwrap_or_default(),
+            common_name: names.pop().unwrap_or_default(),
+            subject: info.subject.as_raw().to_vec(),
             organizations: texts(&mut info.subject.iter_organization())?,
             public_key: info.subject_pki.raw.to_vec(),
             ..CsrView::default()
@@ -183,22 +189,17 @@ impl CsrView {
         }
     }
 
-    fn profile(&self, signer: Signer) -> Result<Profile, CsrError> {
-        let organization = match self.organizations.as_slice() {
-            [] => None,
-            [one] => Some(one.clone()),
-            _ => return Err(CsrError::Organizations),
-        };
+    /// Without a subject: the request's own is put in as it is.
+    fn profile(&self, signer: Signer) -> Profile {
         // Names are of use to servers only; a client's were refused or mean nothing.
         let server = signer == Signer::KubeletServing;
-        Ok(Profile {
-            common_name: self.common_name.clone(),
-            organization,
+        Profile {
             dns: if server { self.dns.clone() } else { Vec::new() },
             addresses: if server { self.addresses.clone() } else { Vec::new() },
             server,
             client: !server,
-        })
+            ..Profile::client("", &[])
+        }
     }
 }
 
@@ -233,7 +234,7 @@ fn sign(
     let life = expiration_seconds.map_or(LEAF_SECONDS, |seconds| i64::from(seconds).clamp(SECONDS_MIN, LEAF_SECONDS));
     let until = (now + life).min(authority.not_after());
     let key = SubjectPublicKeyInfo::from_der(&view.public_key).map_err(failed)?;
-    debug_assert!(!key.der_bytes().is_empty());
-    let params = view.profile(signer)?.params(now - SKEW_SECONDS, until).map_err(failed)?;
-    Ok(params.signed_by(&key, authority.issuer()).map_err(failed)?.pem())
+    let params = view.profile(signer).params(now - SKEW_SECONDS, until).map_err(failed)?;
+    let certificate = params.signed_by(&key, authority.issuer()).map_err(failed)?;
+    with_subject(authority, certificate.der(), &view.subject)
 }

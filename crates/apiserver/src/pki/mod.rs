@@ -11,6 +11,7 @@ mod csr;
 mod files;
 mod kubeconfig;
 mod profile;
+mod subject;
 mod tls;
 
 pub use authority::Authority;
@@ -97,6 +98,9 @@ impl Pki {
         Credential::issue(&self.server_ca, &Profile::kubelet(node, addresses), now)
     }
 }
+
+#[cfg(test)]
+pub(crate) use tests::test_csr;
 
 #[cfg(test)]
 mod tests;

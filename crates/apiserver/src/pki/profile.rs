@@ -18,7 +18,7 @@ pub(crate) const SKEW_SECONDS: i64 = 5 * 60;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Profile {
     pub(crate) common_name: String,
-    /// At most one: the authority's library writes a name's attribute once.
+    /// One at most: those that we make need no more, and the library writes each attribute once.
     pub(crate) organization: Option<String>,
     pub(crate) dns: Vec<String>,
     pub(crate) addresses: Vec<IpAddr>,
@@ -106,8 +106,7 @@ pub(crate) fn authority(name: &str, now: i64) -> Result<CertificateParams, rcgen
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, format!("{name}@{now}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages =
-        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     dated(&mut params, now - SKEW_SECONDS, now + AUTHORITY_SECONDS)?;
     Ok(params)
 }

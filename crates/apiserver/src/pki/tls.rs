@@ -26,6 +26,11 @@ impl ServingCertificate {
         Ok(ServingCertificate { present: ArcSwap::from_pointee(certified(credential)?) })
     }
 
+    #[cfg(test)]
+    pub(crate) fn present(&self) -> Arc<CertifiedKey> {
+        self.present.load_full()
+    }
+
     pub fn replace(&self, credential: &Credential) -> Result<(), PkiError> {
         self.present.store(Arc::new(certified(credential)?));
         Ok(())
@@ -51,11 +56,10 @@ impl Pki {
     pub fn server_config(&self, certificate: Arc<ServingCertificate>) -> Result<ServerConfig, PkiError> {
         let bad = |error: &dyn std::fmt::Display| PkiError::Tls(error.to_string());
         let provider = Arc::new(provider::default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&self.client_ca)?), provider.clone())
-                .allow_unauthenticated()
-                .build()
-                .map_err(|error| bad(&error))?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&self.client_ca)?), provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| bad(&error))?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| bad(&error))?

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const CHUNK_BYTES: usize = 512 << 10;
 
 /// A listing in the asked form.
-pub fn list(resource: &Resource, listing: Listing, form: Form, now: Timestamp) -> Result<Answer, Status> {
+pub(crate) fn list(resource: &Resource, listing: Listing, form: Form, now: Timestamp) -> Result<Answer, Status> {
     match form {
         Form::Json => Ok(Answer::of("application/json", json(resource, listing))),
         Form::Yaml => {

@@ -6,8 +6,8 @@ mod list;
 mod partial;
 mod table;
 
-pub use list::list;
-pub use table::{TableWriter, bookmark as table_bookmark};
+pub(crate) use list::list;
+pub(crate) use table::{TableWriter, bookmark as table_bookmark};
 
 use crate::http::{Answer, Form};
 use api::Status;
@@ -16,7 +16,7 @@ use k8s_openapi::jiff::Timestamp;
 use registry::{Entry, Resource};
 
 /// One object that is not (or not only) a stored entry.
-pub fn json(resource: &Resource, json: Bytes, form: Form, now: Timestamp) -> Result<Answer, Status> {
+pub(crate) fn json(resource: &Resource, json: Bytes, form: Form, now: Timestamp) -> Result<Answer, Status> {
     match form {
         Form::Json => Ok(Answer::json(json)),
         Form::Yaml => yaml(&json),
@@ -31,7 +31,7 @@ pub fn json(resource: &Resource, json: Bytes, form: Form, now: Timestamp) -> Res
     }
 }
 
-pub fn entry(resource: &Resource, entry: &Entry, form: Form, now: Timestamp) -> Result<Answer, Status> {
+pub(crate) fn entry(resource: &Resource, entry: &Entry, form: Form, now: Timestamp) -> Result<Answer, Status> {
     match form {
         Form::Partial => {
             let mut out = Vec::with_capacity(512);
@@ -43,7 +43,7 @@ pub fn entry(resource: &Resource, entry: &Entry, form: Form, now: Timestamp) -> 
 }
 
 /// The JSON of any answer as YAML.
-pub fn yaml(json: &[u8]) -> Result<Answer, Status> {
+pub(crate) fn yaml(json: &[u8]) -> Result<Answer, Status> {
     let value: serde_json::Value = serde_json::from_slice(json).map_err(Status::internal)?;
     let text = serde_saphyr::to_string(&value).map_err(Status::internal)?;
     let mut answer = Answer::json(text);
@@ -52,7 +52,7 @@ pub fn yaml(json: &[u8]) -> Result<Answer, Status> {
 }
 
 /// One watch event's object in the asked form, appended.
-pub fn event_object(
+pub(crate) fn event_object(
     resource: &Resource,
     entry_json: &[u8],
     form: Form,

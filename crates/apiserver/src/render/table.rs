@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use registry::Resource;
 
 /// Writes a table row by row.
-pub struct TableWriter<'a> {
+pub(crate) struct TableWriter<'a> {
     resource: &'a Resource,
     include: IncludeObject,
     now: Timestamp,
@@ -25,17 +25,17 @@ struct ColumnDefinition {
 }
 
 impl<'a> TableWriter<'a> {
-    pub fn new(resource: &'a Resource, include: IncludeObject, now: Timestamp) -> TableWriter<'a> {
+    pub(crate) fn new(resource: &'a Resource, include: IncludeObject, now: Timestamp) -> TableWriter<'a> {
         TableWriter { resource, include, now, columns: true, rows: Vec::new() }
     }
 
     /// A watch's later tables have rows only.
-    pub fn without_columns(self) -> TableWriter<'a> {
+    pub(crate) fn without_columns(self) -> TableWriter<'a> {
         TableWriter { columns: false, ..self }
     }
 
     /// `json` is the object as clients see it.
-    pub fn row(&mut self, object: &dyn Object, json: &[u8]) -> Result<(), Status> {
+    pub(crate) fn row(&mut self, object: &dyn Object, json: &[u8]) -> Result<(), Status> {
         if !self.rows.is_empty() {
             self.rows.push(b',');
         }
@@ -56,7 +56,7 @@ impl<'a> TableWriter<'a> {
         Ok(())
     }
 
-    pub fn finish(self, revision: &str, continue_token: &str, remaining: Option<i64>) -> Result<Vec<u8>, Status> {
+    pub(crate) fn finish(self, revision: &str, continue_token: &str, remaining: Option<i64>) -> Result<Vec<u8>, Status> {
         let mut out = Vec::with_capacity(self.rows.len() + 1024);
         out.extend_from_slice(br#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":"#);
         super::list::write_metadata(revision, continue_token, remaining, &mut out);
@@ -81,7 +81,7 @@ impl<'a> TableWriter<'a> {
 }
 
 /// A table that says only how far a watch is.
-pub fn bookmark(metadata: &[u8]) -> Vec<u8> {
+pub(crate) fn bookmark(metadata: &[u8]) -> Vec<u8> {
     let mut out = br#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":"#.to_vec();
     out.extend_from_slice(metadata);
     out.extend_from_slice(br#","columnDefinitions":null,"rows":[{"cells":[],"object":"#);

@@ -129,8 +129,10 @@ fn take(budget: &mut PodDisruptionBudget, pod: &Pod, pod_name: &str, now: Timest
     let always =
         budget.spec.as_ref().and_then(|spec| spec.unhealthy_pod_eviction_policy.as_deref()) == Some("AlwaysAllow");
     let status = budget.status.get_or_insert_default();
+    let (healthy, desired) = (status.current_healthy.unwrap_or_default(), status.desired_healthy.unwrap_or_default());
+    let allowed = status.disruptions_allowed.unwrap_or_default();
     if !is_ready(pod) {
-        let enough = status.current_healthy >= status.desired_healthy && status.desired_healthy > 0;
+        let enough = healthy >= desired && desired > 0;
         if always || enough {
             return Ok(());
         }
@@ -139,23 +141,20 @@ fn take(budget: &mut PodDisruptionBudget, pod: &Pod, pod_name: &str, now: Timest
         let cause = format!("The disruption budget {name} is still being processed by the server.");
         return Err(too_many(cause, 10));
     }
-    if status.disruptions_allowed < 0 {
+    if allowed < 0 {
         return Err(Status::forbidden(&PodDisruptionBudget::DEF, &name, "pdb disruptions allowed is negative"));
     }
     if status.disrupted_pods.as_ref().is_some_and(|pods| pods.len() > DISRUPTED_PODS_MAX) {
         let why = "DisruptedPods map too big - too many evictions not confirmed by PDB controller";
         return Err(Status::forbidden(&PodDisruptionBudget::DEF, &name, why));
     }
-    if status.disruptions_allowed == 0 {
-        let cause = format!(
-            "The disruption budget {name} needs {} healthy pods and has {} currently",
-            status.desired_healthy, status.current_healthy
-        );
+    if allowed == 0 {
+        let cause = format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently");
         return Err(too_many(cause, 0));
     }
-    status.disruptions_allowed -= 1;
+    status.disruptions_allowed = Some(allowed - 1);
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
-    if status.disruptions_allowed == 0 {
+    if allowed == 1 {
         exhausted(status.conditions.get_or_insert_default(), status.observed_generation, &now);
     }
     status.disrupted_pods.get_or_insert_default().insert(pod_name.to_owned(), now);
@@ -236,7 +235,7 @@ mod tests {
         let mut own = budget(healthy(1));
         take(&mut own, &ready_pod(), "p", Timestamp::UNIX_EPOCH).unwrap();
         let status = own.status.clone().unwrap();
-        assert_eq!(status.disruptions_allowed, 0);
+        assert_eq!(status.disruptions_allowed, Some(0));
         assert!(status.disrupted_pods.unwrap().contains_key("p"));
         assert_eq!(status.conditions.unwrap()[0].reason, "InsufficientPods");
         let refused = take(&mut own, &ready_pod(), "q", Timestamp::UNIX_EPOCH).unwrap_err();

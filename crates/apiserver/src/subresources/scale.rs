@@ -6,6 +6,7 @@ use crate::http::Answer;
 use crate::render::yaml;
 use crate::verbs::patch_kind;
 use api::field::{FieldError, FieldPath};
+use api::resource::{ResourceDef, Scope};
 use api::selector::Selector;
 use api::{Object, Status};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
@@ -13,6 +14,16 @@ use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec, ScaleStatus};
 use k8s_openapi::api::core::v1::ReplicationController;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use registry::{Current, Part, PatchKind, ReadVersion};
+
+const DEF: ResourceDef = ResourceDef::new(
+    "autoscaling",
+    "v1",
+    "Scale",
+    "scales",
+    "scale",
+    Scope::Namespaced,
+    "k8s.io.api.autoscaling.v1.Scale",
+);
 
 pub(super) async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
     match call.info.verb {
@@ -50,7 +61,7 @@ async fn set(call: &Call<'_>, make: MakeScale<'_>) -> Result<Answer, Status> {
         let replicas = wanted.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
         check(call, &wanted, replicas)?;
         let mut object = current.object.boxed();
-        *replicas_of(object.as_mut())? = Some(replicas);
+        set_replicas(object.as_mut(), replicas)?;
         let meta = object.meta_mut();
         meta.resource_version = wanted.metadata.resource_version;
         if wanted.metadata.uid.is_some() {
@@ -76,17 +87,9 @@ fn check(call: &Call<'_>, wanted: &Scale, replicas: i32) -> Result<(), Status> {
     if replicas < 0 {
         let why = "must be greater than or equal to 0";
         let error = FieldError::invalid(FieldPath::new("spec").child("replicas"), &replicas, why);
-        let mut status = Status::invalid(call.def(), name, &[error]);
-        status.message = status.message.replacen(&invalid_subject(call), "Scale.autoscaling", 1);
-        return Err(status);
+        return Err(Status::invalid(&DEF, name, &[error]));
     }
     Ok(())
-}
-
-/// How `Status::invalid` names the parent's kind.
-fn invalid_subject(call: &Call<'_>) -> String {
-    let def = call.def();
-    if def.group.is_empty() { def.kind.to_owned() } else { format!("{}.{}", def.kind, def.group) }
 }
 
 fn patched(kind: PatchKind, body: &[u8], scale: &Scale) -> Result<Scale, Status> {
@@ -113,13 +116,14 @@ fn read(object: &dyn Object) -> Result<Scale, Status> {
     let text = |selector: &LabelSelector| -> Result<String, Status> {
         Selector::from_label_selector(selector).map(|selector| selector.to_string()).map_err(Status::internal)
     };
-    let (spec, observed, selector) = if let Some(Deployment { spec: Some(spec), status, .. }) = object.downcast() {
+    let (wanted, observed, selector) = if let Some(Deployment { spec, status, .. }) = object.downcast() {
         (spec.replicas, status.as_ref().and_then(|status| status.replicas), text(&spec.selector)?)
-    } else if let Some(ReplicaSet { spec: Some(spec), status, .. }) = object.downcast() {
+    } else if let Some(ReplicaSet { spec, status, .. }) = object.downcast() {
         (spec.replicas, status.as_ref().map(|status| status.replicas), text(&spec.selector)?)
-    } else if let Some(StatefulSet { spec: Some(spec), status, .. }) = object.downcast() {
+    } else if let Some(StatefulSet { spec, status, .. }) = object.downcast() {
         (spec.replicas, status.as_ref().map(|status| status.replicas), text(&spec.selector)?)
-    } else if let Some(ReplicationController { spec: Some(spec), status, .. }) = object.downcast() {
+    } else if let Some(ReplicationController { spec, status, .. }) = object.downcast() {
+        let spec = spec.as_ref().ok_or_else(no_spec)?;
         let selector = spec.selector.as_ref().map(|map| Selector::from_map(map).to_string()).unwrap_or_default();
         (spec.replicas, status.as_ref().map(|status| status.replicas), selector)
     } else {
@@ -135,7 +139,7 @@ fn read(object: &dyn Object) -> Result<Scale, Status> {
             creation_timestamp: meta.creation_timestamp.clone(),
             ..ObjectMeta::default()
         },
-        spec: Some(ScaleSpec { replicas: Some(spec.unwrap_or_default()) }),
+        spec: Some(ScaleSpec { replicas: Some(wanted.unwrap_or_default()) }),
         status: Some(ScaleStatus {
             replicas: observed.unwrap_or_default(),
             selector: Some(selector).filter(|text| !text.is_empty()),
@@ -143,22 +147,20 @@ fn read(object: &dyn Object) -> Result<Scale, Status> {
     })
 }
 
-fn replicas_of(object: &mut dyn Object) -> Result<&mut Option<i32>, Status> {
-    // Asked one after the other: a borrow that is returned cannot be tried twice in one chain.
-    if object.downcast::<Deployment>().is_some() {
-        let found = object.downcast_mut::<Deployment>().and_then(|object| object.spec.as_mut());
-        return found.map(|spec| &mut spec.replicas).ok_or_else(no_spec);
+fn set_replicas(object: &mut dyn Object, replicas: i32) -> Result<(), Status> {
+    let replicas = Some(replicas);
+    if let Some(deployment) = object.downcast_mut::<Deployment>() {
+        deployment.spec.replicas = replicas;
+    } else if let Some(replica_set) = object.downcast_mut::<ReplicaSet>() {
+        replica_set.spec.replicas = replicas;
+    } else if let Some(stateful_set) = object.downcast_mut::<StatefulSet>() {
+        stateful_set.spec.replicas = replicas;
+    } else if let Some(controller) = object.downcast_mut::<ReplicationController>() {
+        controller.spec.as_mut().ok_or_else(no_spec)?.replicas = replicas;
+    } else {
+        return Err(Status::not_implemented("scaling this kind"));
     }
-    if object.downcast::<ReplicaSet>().is_some() {
-        let found = object.downcast_mut::<ReplicaSet>().and_then(|object| object.spec.as_mut());
-        return found.map(|spec| &mut spec.replicas).ok_or_else(no_spec);
-    }
-    if object.downcast::<StatefulSet>().is_some() {
-        let found = object.downcast_mut::<StatefulSet>().and_then(|object| object.spec.as_mut());
-        return found.map(|spec| &mut spec.replicas).ok_or_else(no_spec);
-    }
-    let found = object.downcast_mut::<ReplicationController>().and_then(|object| object.spec.as_mut());
-    found.map(|spec| &mut spec.replicas).ok_or_else(no_spec)
+    Ok(())
 }
 
 fn no_spec() -> Status {

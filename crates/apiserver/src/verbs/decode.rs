@@ -13,14 +13,10 @@ struct TypeMeta {
 }
 
 /// The call's body as an object of its resource.
-pub fn decode(call: &Call<'_>) -> Result<Decoded, Status> {
+pub(crate) fn decode(call: &Call<'_>) -> Result<Decoded, Status> {
     let json = call.json_body()?;
-    decode_as(call, &call.resource, &json)
-}
-
-/// Any JSON as an object of a resource, as strict as the call asks.
-pub fn decode_as(call: &Call<'_>, resource: &Resource, json: &[u8]) -> Result<Decoded, Status> {
-    decode_body(resource, json, call.validation()?).map_err(|status| of_another_type(resource, json).unwrap_or(status))
+    let decoded = decode_body(&call.resource, &json, call.validation()?);
+    decoded.map_err(|status| of_another_type(&call.resource, &json).unwrap_or(status))
 }
 
 /// Whether the body fails because it is another kind's.

@@ -26,7 +26,7 @@ struct Preconditions {
 }
 
 /// What a delete's body and query ask for, and whether it is to be tried only.
-pub fn delete_options(call: &Call<'_>) -> Result<(DeleteRequest, bool), Status> {
+pub(crate) fn delete_options(call: &Call<'_>) -> Result<(DeleteRequest, bool), Status> {
     let mut options = if call.body.is_empty() {
         Options::default()
     } else {

@@ -8,11 +8,11 @@ mod get;
 mod list;
 mod patch;
 mod update;
-pub mod watch;
+pub(crate) mod watch;
 
-pub use decode::{decode, decode_as};
-pub use delete::delete_options;
-pub use patch::patch_kind;
+pub(crate) use decode::decode;
+pub(crate) use delete::delete_options;
+pub(crate) use patch::patch_kind;
 
 use crate::call::Call;
 use crate::http::Answer;
@@ -22,7 +22,7 @@ use api::{Reason, Status};
 use registry::Written;
 
 /// Answers a resource request that has been authorized.
-pub async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
+pub(crate) async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
     if call.def().verbs == Verbs::CreateOnly {
         return match (call.info.verb, call.info.name) {
             ("create", "") => crate::reviews::answer(call).await,
@@ -46,7 +46,7 @@ pub async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
 }
 
 /// The verbs of a subresource that shares the object's body.
-pub async fn dispatch_body(call: &Call<'_>) -> Result<Answer, Status> {
+pub(crate) async fn dispatch_body(call: &Call<'_>) -> Result<Answer, Status> {
     match call.info.verb {
         "get" => get::get(call).await,
         "update" => update::update(call).await,

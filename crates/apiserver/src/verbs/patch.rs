@@ -15,7 +15,7 @@ const TYPES: &[(&str, PatchKind)] = &[
 ];
 
 /// Which patch a content type says the body is.
-pub fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
+pub(crate) fn patch_kind(content_type: &str) -> Result<PatchKind, Status> {
     let known = TYPES.iter().find(|(name, _)| *name == content_type);
     known.map(|(_, kind)| *kind).ok_or_else(|| {
         let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();

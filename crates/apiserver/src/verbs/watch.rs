@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 const CHUNK_BYTES: usize = 64 << 10;
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
@@ -35,6 +36,7 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Answer, Status> {
         waiting: VecDeque::new(),
         deadline: Instant::now() + timeout,
         next_bookmark: Instant::now() + BOOKMARK_INTERVAL,
+        stopping: call.backend.stopping.clone(),
         first: true,
         ended: false,
     };
@@ -98,6 +100,7 @@ struct Lines {
     waiting: VecDeque<(EventType, Arc<Event>)>,
     deadline: Instant,
     next_bookmark: Instant,
+    stopping: CancellationToken,
     first: bool,
     ended: bool,
 }
@@ -129,8 +132,12 @@ impl Lines {
                         return Some(self.bookmark(self.watcher.position(), false));
                     }
                     let until = if self.bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
-                    // Which of the two came first shows on the next turn.
-                    drop(tokio::time::timeout_at(until, self.watcher.changed()).await);
+                    // Which of them came first shows on the next turn.
+                    tokio::select! {
+                        () = self.watcher.changed() => {}
+                        () = tokio::time::sleep_until(until) => {}
+                        () = self.stopping.cancelled() => self.ended = true,
+                    }
                 }
                 Err(status) => return Some(self.error(&status)),
             }

@@ -70,6 +70,13 @@ impl State {
                 merge(&mut new, &body(request)?);
                 self.update(request, new)
             }
+            (Verb::Patch(PatchType::Strategic), _) => {
+                let mut new = (*self.found(request)?).clone();
+                let mut patch = body(request)?;
+                merge_conditions(&new, &mut patch);
+                merge(&mut new, &patch);
+                self.update(request, new)
+            }
             (Verb::Delete, None) => self.delete(request, &options(request)?, now).map(|()| success()),
             (Verb::DeleteCollection, None) => self.delete_collection(request, now),
             (verb, subresource) => Err(Status::not_implemented(format!("{verb:?} {subresource:?} in the in-memory server"))),
@@ -355,6 +362,15 @@ fn set_condition(object: &mut Value, condition: Value) {
         list.retain(|old| old["type"] != condition["type"]);
         list.push(condition);
     }
+}
+
+/// The one list that strategic patches of these tests have: conditions, merged by type.
+fn merge_conditions(old: &Value, patch: &mut Value) {
+    let Some(given) = patch.pointer_mut("/status/conditions").and_then(Value::as_array_mut) else { return };
+    let old = old.pointer("/status/conditions").and_then(Value::as_array);
+    let kept: Vec<Value> =
+        old.into_iter().flatten().filter(|old| given.iter().all(|new| new["type"] != old["type"])).cloned().collect();
+    given.splice(0..0, kept);
 }
 
 /// RFC 7396.

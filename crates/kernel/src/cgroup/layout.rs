@@ -177,6 +177,7 @@ mod tests {
             fs_type: fs_type.into(),
             super_options: options.into(),
             shared: false,
+            slave: false,
         };
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("cgroup.controllers"), "hugetlb misc\n").unwrap();

@@ -91,6 +91,23 @@ impl Cgroup {
         Some(memory.directory(&self.path).join(name))
     }
 
+    /// The file that lists its processes.
+    pub fn processes_file(&self) -> Option<PathBuf> {
+        Some(self.layout.for_processes()?.directory(&self.path).join("cgroup.procs"))
+    }
+
+    /// Each v1 controller with its directory: what a container sees of itself at `/sys/fs/cgroup`. Empty on v2.
+    pub fn views(&self) -> Vec<(String, PathBuf)> {
+        let mut views = Vec::new();
+        for hierarchy in self.layout.hierarchies.iter().filter(|hierarchy| !hierarchy.unified) {
+            for controller in &hierarchy.controllers {
+                let name = controller.strip_prefix("name=").unwrap_or(controller);
+                views.push((name.to_owned(), hierarchy.directory(&self.path)));
+            }
+        }
+        views
+    }
+
     /// Moves the calling process into it. May block some 10 ms on v1 and v2 alike.
     pub fn enter(&self) -> Result<()> {
         for directory in self.directories() {
@@ -111,8 +128,7 @@ impl Cgroup {
 
     /// Processes in this very group, not in those below it.
     pub fn processes(&self) -> Result<Vec<i32>> {
-        let Some(hierarchy) = self.layout.for_processes() else { return Ok(Vec::new()) };
-        let file = hierarchy.directory(&self.path).join("cgroup.procs");
+        let Some(file) = self.processes_file() else { return Ok(Vec::new()) };
         match std::fs::read_to_string(&file) {
             // ENODEV: the group was removed while it was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV) => {

@@ -22,6 +22,7 @@ mod script_tests;
 pub(crate) use effect::{Effect, Note};
 pub(crate) use event::{Event, Observation, ObservedContainer, ObservedRun, ObservedSandbox, PullFailure};
 pub(crate) use probes::{Outcome, ProbeKind};
+pub(crate) use report::OWNED_CONDITIONS;
 pub(crate) use state::{Exit, Facts, Name, PodState};
 
 use jiff::Timestamp;

@@ -97,10 +97,24 @@ fn program<'a>(
     matching: &serde_json::Value,
     rules: impl Iterator<Item = &'a Rule>,
 ) -> Result<Vec<u8>, ProfileError> {
+    let rules: Vec<&Rule> = rules.collect();
+    // Most profiles name only calls of this architecture; those that do not are gone through name by name.
+    match attempt(otherwise, matching, &rules, &|_| true) {
+        Err(ProfileError::Compile(_)) => attempt(otherwise, matching, &rules, &default::is_known),
+        result => result,
+    }
+}
+
+fn attempt(
+    otherwise: &serde_json::Value,
+    matching: &serde_json::Value,
+    rules: &[&Rule],
+    is_known: &dyn Fn(&str) -> bool,
+) -> Result<Vec<u8>, ProfileError> {
     let mut filter = Vec::new();
     for rule in rules {
         let conditions = rule.args.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
-        for name in rule.names.iter().filter(|name| default::is_known(name)) {
+        for name in rule.names.iter().filter(|name| is_known(name)) {
             filter.push(match conditions.is_empty() {
                 true => serde_json::json!({ "syscall": name }),
                 false => serde_json::json!({ "syscall": name, "args": conditions }),

@@ -6,8 +6,8 @@
 use crate::core::resources::ResourceList;
 use crate::quantity::Quantity;
 use k8s_openapi::api::core::v1::{
-    Container, EnvVar, EphemeralContainer, HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, Pod, PodSpec,
-    PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements, Volume,
+    Container, EnvVar, EphemeralContainer, HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, Pod,
+    PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements, Volume,
 };
 
 /// `rw-r--r--`, the mode of files made of ConfigMaps, Secrets and fields.

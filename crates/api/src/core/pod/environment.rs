@@ -177,8 +177,7 @@ fn divisor(errors: &mut Errors, path: &FieldPath, selector: &ResourceFieldSelect
         _ => return,
     };
     if !DIVISORS.contains(&text.as_str()) {
-        let detail =
-            format!("only divisor's values {} are supported with the {what} resource", DIVISORS.join(", "));
+        let detail = format!("only divisor's values {} are supported with the {what} resource", DIVISORS.join(", "));
         errors.push(FieldError::invalid(path.clone(), &selector.resource, detail));
     }
 }

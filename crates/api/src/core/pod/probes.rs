@@ -8,14 +8,25 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-/// What a probe or a hook does; exactly one of them may be set.
-#[derive(Default)]
-struct Handler<'a> {
-    exec: Option<&'a ExecAction>,
-    http_get: Option<&'a HTTPGetAction>,
-    tcp_socket: Option<&'a TCPSocketAction>,
-    grpc: Option<&'a GRPCAction>,
-    sleep: Option<&'a SleepAction>,
+/// What a probe or a hook does; each has exactly one.
+enum Action<'a> {
+    Exec(&'a ExecAction),
+    HttpGet(&'a HTTPGetAction),
+    TcpSocket(&'a TCPSocketAction),
+    Grpc(&'a GRPCAction),
+    Sleep(&'a SleepAction),
+}
+
+impl Action<'_> {
+    fn field(&self) -> &'static str {
+        match self {
+            Action::Exec(_) => "exec",
+            Action::HttpGet(_) => "httpGet",
+            Action::TcpSocket(_) => "tcpSocket",
+            Action::Grpc(_) => "grpc",
+            Action::Sleep(_) => "sleep",
+        }
+    }
 }
 
 /// The hooks and probes of a container that may have them.
@@ -24,7 +35,7 @@ pub(super) fn of_container(errors: &mut Errors, path: &FieldPath, container: &Co
         let path = path.child("lifecycle");
         for (name, hook) in [("postStart", &lifecycle.post_start), ("preStop", &lifecycle.pre_stop)] {
             if let Some(hook) = hook {
-                handler(errors, &path.child(name), &of_hook(hook), grace_seconds);
+                actions(errors, &path.child(name), &of_hook(hook), grace_seconds);
             }
         }
     }
@@ -48,14 +59,20 @@ pub(super) fn of_container(errors: &mut Errors, path: &FieldPath, container: &Co
     }
 }
 
-fn of_hook(hook: &LifecycleHandler) -> Handler<'_> {
-    Handler {
-        exec: hook.exec.as_ref(),
-        http_get: hook.http_get.as_ref(),
-        tcp_socket: hook.tcp_socket.as_ref(),
-        sleep: hook.sleep.as_ref(),
-        ..Handler::default()
-    }
+fn of_hook(hook: &LifecycleHandler) -> Vec<Action<'_>> {
+    let exec = hook.exec.as_ref().map(Action::Exec);
+    let http_get = hook.http_get.as_ref().map(Action::HttpGet);
+    let tcp_socket = hook.tcp_socket.as_ref().map(Action::TcpSocket);
+    let sleep = hook.sleep.as_ref().map(Action::Sleep);
+    [exec, http_get, tcp_socket, sleep].into_iter().flatten().collect()
+}
+
+fn of_probe(probe: &Probe) -> Vec<Action<'_>> {
+    let exec = probe.exec.as_ref().map(Action::Exec);
+    let http_get = probe.http_get.as_ref().map(Action::HttpGet);
+    let tcp_socket = probe.tcp_socket.as_ref().map(Action::TcpSocket);
+    let grpc = probe.grpc.as_ref().map(Action::Grpc);
+    [exec, http_get, tcp_socket, grpc].into_iter().flatten().collect()
 }
 
 fn one_success(errors: &mut Errors, path: &FieldPath, probe: &Probe) {
@@ -66,14 +83,7 @@ fn one_success(errors: &mut Errors, path: &FieldPath, probe: &Probe) {
 }
 
 fn common(errors: &mut Errors, path: &FieldPath, probe: &Probe) {
-    let does = Handler {
-        exec: probe.exec.as_ref(),
-        http_get: probe.http_get.as_ref(),
-        tcp_socket: probe.tcp_socket.as_ref(),
-        grpc: probe.grpc.as_ref(),
-        ..Handler::default()
-    };
-    handler(errors, path, &does, None);
+    actions(errors, path, &of_probe(probe), None);
     for (field, value) in [
         ("initialDelaySeconds", probe.initial_delay_seconds),
         ("timeoutSeconds", probe.timeout_seconds),
@@ -89,38 +99,25 @@ fn common(errors: &mut Errors, path: &FieldPath, probe: &Probe) {
     }
 }
 
-fn handler(errors: &mut Errors, path: &FieldPath, handler: &Handler<'_>, grace_seconds: Option<i64>) {
-    let set = [
-        ("exec", handler.exec.is_some()),
-        ("httpGet", handler.http_get.is_some()),
-        ("tcpSocket", handler.tcp_socket.is_some()),
-        ("grpc", handler.grpc.is_some()),
-        ("sleep", handler.sleep.is_some()),
-    ];
-    let mut set = set.into_iter().filter(|(_, set)| *set).map(|(name, _)| name);
-    let Some(first) = set.next() else {
+fn actions(errors: &mut Errors, path: &FieldPath, actions: &[Action<'_>], grace_seconds: Option<i64>) {
+    let Some((first, others)) = actions.split_first() else {
         errors.push(FieldError::required(path.clone(), "must specify a handler type"));
         return;
     };
-    let at = path.child(first);
-    match (first, handler) {
-        ("exec", Handler { exec: Some(exec), .. }) => {
+    let at = path.child(first.field());
+    match first {
+        Action::Exec(exec) => {
             if exec.command.as_ref().is_none_or(Vec::is_empty) {
                 errors.push(FieldError::required(at.child("command"), ""));
             }
         }
-        ("httpGet", Handler { http_get: Some(action), .. }) => http_get(errors, &at, action),
-        ("tcpSocket", Handler { tcp_socket: Some(action), .. }) => {
-            check::port_or_name(errors, &at.child("port"), &action.port);
-        }
-        ("grpc", Handler { grpc: Some(action), .. }) => {
-            check::port_or_name(errors, &at.child("port"), &IntOrString::Int(action.port));
-        }
-        ("sleep", Handler { sleep: Some(action), .. }) => sleep(errors, &at, action, grace_seconds),
-        _ => {}
+        Action::HttpGet(action) => http_get(errors, &at, action),
+        Action::TcpSocket(action) => check::port_or_name(errors, &at.child("port"), &action.port),
+        Action::Grpc(action) => check::port_or_name(errors, &at.child("port"), &IntOrString::Int(action.port)),
+        Action::Sleep(action) => sleep(errors, &at, action, grace_seconds),
     }
-    for other in set {
-        errors.push(FieldError::forbidden(path.child(other), "may not specify more than 1 handler type"));
+    for other in others {
+        errors.push(FieldError::forbidden(path.child(other.field()), "may not specify more than 1 handler type"));
     }
 }
 

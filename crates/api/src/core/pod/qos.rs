@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn the_class_follows_from_requests_and_limits() {
-        let of = |resources: serde_json::Value| qos_class(&spec(json!({"containers": [{"name": "a", "resources": resources}]})));
+        let of = |resources: serde_json::Value| {
+            qos_class(&spec(json!({"containers": [{"name": "a", "resources": resources}]})))
+        };
         assert_eq!(of(json!({})), "BestEffort");
         assert_eq!(of(json!({"requests": {"cpu": "0"}})), "BestEffort");
         assert_eq!(of(json!({"requests": {"cpu": "1"}})), "Burstable");

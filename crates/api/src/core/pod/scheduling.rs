@@ -41,8 +41,7 @@ pub(super) fn tolerations(errors: &mut Errors, path: &FieldPath, tolerations: &[
         if !key.is_empty() {
             check::label_key(errors, &path.child("key"), &key);
         } else if operator != "Exists" {
-            let detail =
-                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             errors.push(FieldError::invalid(path.child("operator"), &operator, detail));
         }
         if toleration.toleration_seconds.is_some() && effect != "NoExecute" {
@@ -113,7 +112,8 @@ fn weighted_term(errors: &mut Errors, path: &FieldPath, term: &WeightedPodAffini
 }
 
 fn pod_term(errors: &mut Errors, path: &FieldPath, term: &PodAffinityTerm) {
-    for (field, selector) in [("labelSelector", &term.label_selector), ("namespaceSelector", &term.namespace_selector)] {
+    for (field, selector) in [("labelSelector", &term.label_selector), ("namespaceSelector", &term.namespace_selector)]
+    {
         if let Some(selector) = selector {
             check::label_selector(errors, &path.child(field), selector);
         }

@@ -45,7 +45,8 @@ pub(super) fn of_pod(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
         pod_context(errors, &path.child("securityContext"), context, spec);
     }
     if spec.host_users == Some(false) {
-        for (field, set) in [("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)] {
+        for (field, set) in [("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)]
+        {
             if set == Some(true) {
                 errors.push(FieldError::forbidden(path.child(field), "when `pod.Spec.HostUsers` is false"));
             }

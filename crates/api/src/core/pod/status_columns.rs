@@ -249,8 +249,10 @@ mod tests {
     fn init_containers_are_told_until_they_are_done() {
         let spec = json!({"containers": [{"name": "a"}], "initContainers": [{"name": "i"}, {"name": "j"},
                           {"name": "s", "restartPolicy": "Always"}]});
-        let of = |statuses: Value| json!({"spec": spec, "status": {"phase": "Pending", "initContainerStatuses": statuses}});
-        let done = json!({"name": "i", "restartCount": 2, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
+        let of =
+            |statuses: Value| json!({"spec": spec, "status": {"phase": "Pending", "initContainerStatuses": statuses}});
+        let done =
+            json!({"name": "i", "restartCount": 2, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
         check("first runs", of(json!([{"name": "i", "state": {"running": {}}}])), ["0/2", "Init:0/3", "0"]);
         check("second runs", of(json!([done, {"name": "j", "state": {"running": {}}}])), ["0/2", "Init:1/3", "2"]);
         check(

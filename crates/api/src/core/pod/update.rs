@@ -5,12 +5,14 @@ use super::validate::MIRROR;
 use crate::check::{self, Errors};
 use crate::field::{FieldError, FieldPath};
 use crate::labels;
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, NodeAffinity, NodeSelectorTerm, Pod, PodSpec, PodStatus, Toleration};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStatus, NodeAffinity, NodeSelectorTerm, Pod, PodSpec, PodStatus, Toleration,
+};
 
 const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
-                         `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions \
-                         to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
-                         previously negative)";
+                         `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only \
+                         additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be \
+                         set to 1 if it was previously negative)";
 
 /// Errors of a change through the pod itself.
 pub(super) fn pod(new: &Pod, old: &Pod) -> Errors {
@@ -78,9 +80,8 @@ fn difference(new: &PodSpec, old: &PodSpec) -> String {
     names.dedup();
     let shown = |value: Option<&serde_json::Value>| value.map_or_else(|| "null".to_owned(), ToString::to_string);
     let lines = names.into_iter().filter(|name| new.get(*name) != old.get(*name));
-    let lines: Vec<String> = lines
-        .map(|name| format!("-\t{name}: {}\n+\t{name}: {}", shown(old.get(name)), shown(new.get(name))))
-        .collect();
+    let lines: Vec<String> =
+        lines.map(|name| format!("-\t{name}: {}\n+\t{name}: {}", shown(old.get(name)), shown(new.get(name)))).collect();
     lines.join("\n")
 }
 
@@ -176,9 +177,8 @@ fn narrowed(errors: &mut Errors, path: &FieldPath, new: Option<&NodeAffinity>, o
         let fields = (new.match_fields.as_deref(), old.match_fields.as_deref());
         let was_empty = old.match_expressions.is_none() && old.match_fields.is_none();
         let longer = new.match_expressions.is_some() || new.match_fields.is_some();
-        let kept = [expressions, fields]
-            .iter()
-            .all(|(new, old)| new.unwrap_or_default().starts_with(old.unwrap_or_default()));
+        let kept =
+            [expressions, fields].iter().all(|(new, old)| new.unwrap_or_default().starts_with(old.unwrap_or_default()));
         if !kept || (was_empty && longer) {
             let detail = "only additions are allowed (no mutations or deletions)";
             errors.push(FieldError::invalid(path.index(index), new, detail));
@@ -205,7 +205,12 @@ pub(super) fn status(new: &Pod, old: &Pod) -> Errors {
     };
     for (field, new, old, policy) in [
         ("containerStatuses", &new_status.container_statuses, &old_status.container_statuses, restart_policy),
-        ("initContainerStatuses", &new_status.init_container_statuses, &old_status.init_container_statuses, restart_policy),
+        (
+            "initContainerStatuses",
+            &new_status.init_container_statuses,
+            &old_status.init_container_statuses,
+            restart_policy,
+        ),
         (
             "ephemeralContainerStatuses",
             &new_status.ephemeral_container_statuses,

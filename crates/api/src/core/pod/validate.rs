@@ -39,9 +39,7 @@ pub(super) fn pod(pod: &Pod) -> Errors {
             }
         }
     }
-    for (field, list) in
-        [("containers", Some(&spec.containers)), ("initContainers", spec.init_containers.as_ref())]
-    {
+    for (field, list) in [("containers", Some(&spec.containers)), ("initContainers", spec.init_containers.as_ref())] {
         for (index, container) in list.into_iter().flatten().enumerate() {
             containers::image_is_trimmed(&mut errors, &path.child(field).index(index), container);
         }

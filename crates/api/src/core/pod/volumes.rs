@@ -7,8 +7,8 @@ use super::environment;
 use crate::check::{self, Errors};
 use crate::field::{FieldError, FieldPath};
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, ProjectedVolumeSource, ServiceAccountTokenProjection, Volume,
-    VolumeProjection,
+    DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, ProjectedVolumeSource, ServiceAccountTokenProjection,
+    Volume, VolumeProjection,
 };
 
 const HOST_PATH_TYPES: &[&str] =
@@ -78,7 +78,9 @@ fn source(errors: &mut Errors, path: &FieldPath, volume: &Volume, pod: Option<&s
     match sources.as_slice() {
         [] => errors.push(FieldError::required(path.clone(), "must specify a volume type")),
         [_, others @ ..] => errors.extend(
-            others.iter().map(|name| FieldError::forbidden(path.child(name), "may not specify more than 1 volume type")),
+            others
+                .iter()
+                .map(|name| FieldError::forbidden(path.child(name), "may not specify more than 1 volume type")),
         ),
     }
     empty_dir(errors, path, volume);
@@ -255,12 +257,7 @@ fn projection(errors: &mut Errors, volume: &FieldPath, at: &FieldPath, source: &
     }
 }
 
-fn projected_token(
-    errors: &mut Errors,
-    volume: &FieldPath,
-    path: &FieldPath,
-    token: &ServiceAccountTokenProjection,
-) {
+fn projected_token(errors: &mut Errors, volume: &FieldPath, path: &FieldPath, token: &ServiceAccountTokenProjection) {
     let seconds = token.expiration_seconds.unwrap_or_default();
     if seconds < TOKEN_SECONDS_MIN {
         let detail = "may not specify a duration less than 10 minutes";

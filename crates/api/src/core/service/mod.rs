@@ -90,12 +90,9 @@ impl Kind for Service {
     fn fields(&self) -> FieldValues {
         let spec = self.spec.as_ref();
         let text = |value: Option<&Option<String>>| value.cloned().flatten().unwrap_or_default();
-        [
-            ("spec.clusterIP", text(spec.map(|spec| &spec.cluster_ip))),
-            ("spec.type", text(spec.map(|spec| &spec.type_))),
-        ]
-        .into_iter()
-        .collect()
+        [("spec.clusterIP", text(spec.map(|spec| &spec.cluster_ip))), ("spec.type", text(spec.map(|spec| &spec.type_)))]
+            .into_iter()
+            .collect()
     }
 
     fn row(&self, now: Timestamp) -> Vec<Cell> {

@@ -47,10 +47,7 @@ fn drop_of_other_type(new: &mut ServiceSpec, old: &ServiceSpec) {
     if wants_node_ports(old) && !wants_node_ports(new) && ports(old) == ports(new) {
         new.ports.iter_mut().flatten().for_each(|port| port.node_port = None);
     }
-    if needs_health_check(old)
-        && !needs_health_check(new)
-        && new.health_check_node_port == old.health_check_node_port
-    {
+    if needs_health_check(old) && !needs_health_check(new) && new.health_check_node_port == old.health_check_node_port {
         new.health_check_node_port = None;
     }
     if is_load_balancer(old) && !is_load_balancer(new) {
@@ -92,7 +89,8 @@ fn keep_given(new: &mut ServiceSpec, old: &ServiceSpec) {
 /// Each port keeps the node's port that it had, unless another has claimed that meanwhile.
 fn keep_node_ports(new: &mut [ServicePort], old: &[ServicePort]) {
     // Defaults come later: no protocol means TCP here as well.
-    let protocol = |port: &ServicePort| port.protocol.clone().filter(|text| !text.is_empty()).unwrap_or("TCP".to_owned());
+    let protocol =
+        |port: &ServicePort| port.protocol.clone().filter(|text| !text.is_empty()).unwrap_or("TCP".to_owned());
     let taken: Vec<(String, i32)> =
         new.iter().filter_map(|port| Some((protocol(port), port.node_port.filter(|number| *number != 0)?))).collect();
     for port in new.iter_mut().filter(|port| port.node_port.unwrap_or_default() == 0) {
@@ -122,7 +120,8 @@ pub(super) fn validate(new: &ServiceSpec, old: &ServiceSpec) -> Errors {
     let mut errors = Errors::new();
     let path = FieldPath::new("spec");
     let named = is_name_only(new) || is_name_only(old);
-    if !named && !(is_headless(new) && is_headless(old)) {
+    let both_headless = is_headless(new) && is_headless(old);
+    if !named && !both_headless {
         let (after, before) = (new.cluster_ips.as_deref(), old.cluster_ips.as_deref());
         let (after, before) = (after.unwrap_or_default(), before.unwrap_or_default());
         addresses(&mut errors, &path, after, before, new.ip_family_policy.as_deref());

@@ -5,6 +5,7 @@
 
 mod go;
 mod leaf;
+mod members;
 mod output;
 mod scan;
 mod time;

@@ -231,7 +231,8 @@ fn bounds_hold() {
 
 #[test]
 fn custom_objects_are_checked_for_metadata_and_duplicates() {
-    let text = r#"{"apiVersion":"a/v1","kind":"K","metadata":{"nam":"x","name":"y"},"spec":{"a":[{"b":1,"b":2}],"c":null}}"#;
+    let text =
+        r#"{"apiVersion":"a/v1","kind":"K","metadata":{"nam":"x","name":"y"},"spec":{"a":[{"b":1,"b":2}],"c":null}}"#;
     let checked = check_custom(text.as_bytes()).expect("lenient");
     assert_eq!(checked.strict_errors, [r#"unknown field "metadata.nam""#, r#"duplicate field "spec.a[0].b""#]);
     let json: serde_json::Value = serde_json::from_slice(&checked.json).expect("JSON");
@@ -249,8 +250,19 @@ fn podlike() -> impl Strategy<Value = serde_json::Value> {
         "\\PC{0,4}".prop_map(Into::into),
     ];
     let key = prop_oneof![
-        Just("spec"), Just("metadata"), Just("containers"), Just("name"), Just("labels"), Just("resources"),
-        Just("limits"), Just("cpu"), Just("ports"), Just("volumes"), Just("emptyDir"), Just("x"), Just("status"),
+        Just("spec"),
+        Just("metadata"),
+        Just("containers"),
+        Just("name"),
+        Just("labels"),
+        Just("resources"),
+        Just("limits"),
+        Just("cpu"),
+        Just("ports"),
+        Just("volumes"),
+        Just("emptyDir"),
+        Just("x"),
+        Just("status"),
     ];
     leaf.prop_recursive(6, 48, 5, move |inner| {
         prop_oneof![

@@ -4,15 +4,13 @@
 //! what is reported first; the first wrong type wins, except that a value with its own decoder (a quantity, a time)
 //! ends Go's decoding and so precedes it.
 
+use super::members::{Keys, Members, Root, find, known};
 use super::output::Output;
 use super::scan::{Scanner, Text};
 use super::time::Precision;
 use super::{DEPTH_MAX, DecodeError, STRICT_ERRORS_MAX, go, leaf};
-use crate::schema::facts::{self, Codec, Message, MessageId, Shape, Type};
+use crate::schema::facts::{Codec, Message, MessageId, Shape, Type};
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::ops::Range;
-use std::sync::OnceLock;
 
 /// Ends the walk.
 #[derive(Debug)]
@@ -350,12 +348,19 @@ impl<'a> Walk<'a> {
     }
 
     fn remember(&mut self, value: &str, expected: &str) {
-        let fields: Vec<&str> =
-            self.path.iter().filter_map(|s| if let Segment::Field { name, .. } = s { Some(*name) } else { None }).collect();
-        let of = self.path.iter().rev().find_map(|s| if let Segment::Field { of, .. } = s { Some(of.name) } else { None });
+        let fields: Vec<&str> = self
+            .path
+            .iter()
+            .filter_map(|s| if let Segment::Field { name, .. } = s { Some(*name) } else { None })
+            .collect();
+        let of =
+            self.path.iter().rev().find_map(|s| if let Segment::Field { of, .. } = s { Some(of.name) } else { None });
         let text = match of {
             Some(of) => {
-                format!("json: cannot unmarshal {value} into Go struct field {of}.{} of type {expected}", fields.join("."))
+                format!(
+                    "json: cannot unmarshal {value} into Go struct field {of}.{} of type {expected}",
+                    fields.join(".")
+                )
             }
             None => format!("json: cannot unmarshal {value} into Go value of type {expected}"),
         };
@@ -441,98 +446,4 @@ fn integer(text: &[u8]) -> Option<i64> {
         return text.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')));
     }
     std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// What stands at the top may have an `apiVersion` and a `kind`, whether or not its message says so.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Root {
-    No,
-    Kind,
-    /// Other fields than those of every object are anything.
-    Custom,
-}
-
-fn find(message: &'static Message, root: Root, name: &[u8]) -> Option<(&'static Message, usize)> {
-    if let Some(position) = message.position(name) {
-        return Some((message, position));
-    }
-    if root == Root::No {
-        return None;
-    }
-    let type_meta = known().type_meta;
-    type_meta.position(name).map(|position| (type_meta, position))
-}
-
-struct Known {
-    type_meta: &'static Message,
-    /// A message with `metadata` alone.
-    custom: &'static Message,
-}
-
-fn known() -> &'static Known {
-    static KNOWN: OnceLock<Known> = OnceLock::new();
-    KNOWN.get_or_init(|| {
-        let meta = |name: &str| facts::message(&format!("k8s.io.apimachinery.pkg.apis.meta.v1.{name}"));
-        Known {
-            type_meta: meta("TypeMeta").expect("in the table"),
-            custom: meta("PartialObjectMetadata").expect("in the table"),
-        }
-    })
-}
-
-/// Which bytes go when a member goes: with it the comma before it, or after it when nothing kept precedes it.
-struct Members {
-    kept_any: bool,
-    /// Past the last member and before its comma, or past the opening brace.
-    previous_end: usize,
-    start: usize,
-}
-
-impl Members {
-    fn new(after_brace: usize) -> Self {
-        Members { kept_any: false, previous_end: after_brace, start: after_brace }
-    }
-
-    fn begin(&mut self, start: usize) {
-        self.start = start;
-    }
-
-    fn end(&mut self, kept: bool, end: usize, next: Option<usize>) -> Option<Range<usize>> {
-        let dropped = match (kept, self.kept_any, next) {
-            (true, ..) => None,
-            (false, true, _) => Some(self.previous_end..end),
-            (false, false, Some(next)) => Some(self.start..next),
-            (false, false, None) => Some(self.start..end),
-        };
-        self.kept_any |= kept;
-        self.previous_end = end;
-        dropped
-    }
-}
-
-/// The keys of a map so far; most maps are small.
-#[derive(Default)]
-struct Keys<'a> {
-    few: smallvec::SmallVec<[Cow<'a, [u8]>; 8]>,
-    many: HashSet<Cow<'a, [u8]>>,
-}
-
-impl<'a> Keys<'a> {
-    /// Compared one by one up to here, hashed from here on.
-    const FEW_MAX: usize = 8;
-
-    /// False when the key was there already.
-    fn insert(&mut self, key: Cow<'a, [u8]>) -> bool {
-        if self.many.is_empty() {
-            if self.few.contains(&key) {
-                return false;
-            }
-            if self.few.len() < Self::FEW_MAX {
-                self.few.push(key);
-                return true;
-            }
-            self.many.extend(self.few.drain(..));
-        }
-        self.many.insert(key)
-    }
 }

@@ -14,6 +14,7 @@ use super::facts;
 use serde_json::Value;
 
 pub use decode::type_meta;
+pub(crate) use wire::Writer;
 
 /// Begins every object, before its envelope (`runtime.Unknown`).
 pub const MAGIC: [u8; 4] = *b"k8s\0";

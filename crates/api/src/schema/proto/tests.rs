@@ -36,12 +36,9 @@ fn message_of(api_version: &str, kind: &str) -> Option<&'static Message> {
         "internal.apiserver.k8s.io" => "apiserverinternal",
         other => other.split('.').next().unwrap_or_default(),
     };
-    [
-        format!("k8s.io.api.{package}.{version}.{kind}"),
-        format!("k8s.io.apimachinery.pkg.apis.meta.v1.{kind}"),
-    ]
-    .iter()
-    .find_map(|name| message(name))
+    [format!("k8s.io.api.{package}.{version}.{kind}"), format!("k8s.io.apimachinery.pkg.apis.meta.v1.{kind}")]
+        .iter()
+        .find_map(|name| message(name))
 }
 
 /// Samples of 1.36 with what 1.37 has no more.

@@ -6,58 +6,58 @@
 use super::ProtoError;
 
 /// Collects bytes last first. Fields must be written in descending order of their numbers.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     reversed: Vec<u8>,
 }
 
 /// Where a nested message ends.
 #[derive(Clone, Copy)]
-pub(super) struct Mark(usize);
+pub(crate) struct Mark(usize);
 
 impl Writer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Writer { reversed: Vec::with_capacity(512) }
     }
 
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.reversed.reverse();
         self.reversed
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         Mark(self.reversed.len())
     }
 
     /// Makes what was written since the mark a nested message.
-    pub(super) fn close(&mut self, number: u16, end: Mark) {
+    pub(crate) fn close(&mut self, number: u16, end: Mark) {
         let length = self.reversed.len() - end.0;
         self.raw_varint(length as u64);
         self.tag(number, 2);
     }
 
-    pub(super) fn bytes(&mut self, number: u16, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, number: u16, bytes: &[u8]) {
         self.reversed.extend(bytes.iter().rev());
         self.raw_varint(bytes.len() as u64);
         self.tag(number, 2);
     }
 
-    pub(super) fn varint(&mut self, number: u16, value: u64) {
+    pub(crate) fn varint(&mut self, number: u16, value: u64) {
         self.raw_varint(value);
         self.tag(number, 0);
     }
 
     /// Negative numbers take ten bytes, whatever their width.
-    pub(super) fn integer(&mut self, number: u16, value: i64) {
+    pub(crate) fn integer(&mut self, number: u16, value: i64) {
         self.varint(number, value.cast_unsigned());
     }
 
-    pub(super) fn double(&mut self, number: u16, value: f64) {
+    pub(crate) fn double(&mut self, number: u16, value: f64) {
         self.reversed.extend(value.to_le_bytes().iter().rev());
         self.tag(number, 1);
     }
 
     /// Bytes as they are, before all that was written so far.
-    pub(super) fn prefix(&mut self, bytes: &[u8]) {
+    pub(crate) fn prefix(&mut self, bytes: &[u8]) {
         self.reversed.extend(bytes.iter().rev());
     }
 

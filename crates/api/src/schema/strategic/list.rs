@@ -69,14 +69,10 @@ pub(super) fn distinct(list: Vec<Value>) -> Vec<Value> {
 pub(super) fn partition(list: Vec<Value>, by: &[Value], key: &str) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
     let (mut named, mut others) = (Vec::new(), Vec::new());
     for element in list {
-        let found = find_identity(by, key, identity(&element, key)?);
+        let found = find(by, key, identity(&element, key)?);
         if found.is_some() { named.push(element) } else { others.push(element) }
     }
     Ok((named, others))
-}
-
-fn find_identity(list: &[Value], key: &str, value: &Value) -> Option<usize> {
-    find(list, key, value)
 }
 
 /// Elements in the order of `order`; `$patch: delete` elements go last.

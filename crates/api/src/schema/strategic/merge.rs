@@ -45,13 +45,7 @@ pub(super) fn map(mut original: Object, mut patch: Object, node: Node, options: 
     Ok(original)
 }
 
-fn member(
-    original: &mut Object,
-    key: String,
-    patch: Value,
-    node: Node,
-    options: Options,
-) -> Result<(), PatchError> {
+fn member(original: &mut Object, key: String, patch: Value, node: Node, options: Options) -> Result<(), PatchError> {
     if patch.is_null() {
         original.shift_remove(&key);
         if !options.forget_nulls {
@@ -155,12 +149,7 @@ fn retain_keys(original: &mut Object, patch: &mut Object, options: Options) -> R
 }
 
 /// Merges every list that a `$setElementOrder/…` names, and orders it.
-fn ordered_lists(
-    original: &mut Object,
-    patch: &mut Object,
-    node: Node,
-    options: Options,
-) -> Result<(), PatchError> {
+fn ordered_lists(original: &mut Object, patch: &mut Object, node: Node, options: Options) -> Result<(), PatchError> {
     let keys: Vec<String> = patch.keys().filter(|key| key.starts_with(SET_ORDER)).cloned().collect();
     for key in keys {
         let Some(order) = patch.shift_remove(&key) else { continue };

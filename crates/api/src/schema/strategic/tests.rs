@@ -25,20 +25,32 @@ fn pod(containers: Value) -> Value {
 fn lists_merge_by_key_and_keep_the_rest() {
     let cases = [
         // A named element merges.
-        (json!([{"name": "a", "image": "1"}, {"name": "b"}]), json!([{"name": "a", "image": "2"}]),
-         json!([{"name": "a", "image": "2"}, {"name": "b"}])),
+        (
+            json!([{"name": "a", "image": "1"}, {"name": "b"}]),
+            json!([{"name": "a", "image": "2"}]),
+            json!([{"name": "a", "image": "2"}, {"name": "b"}]),
+        ),
         // A new one is added; those of the server interleave by their own order.
-        (json!([{"name": "a"}, {"name": "b"}]), json!([{"name": "c"}]), json!([{"name": "c"}, {"name": "a"}, {"name": "b"}])),
+        (
+            json!([{"name": "a"}, {"name": "b"}]),
+            json!([{"name": "c"}]),
+            json!([{"name": "c"}, {"name": "a"}, {"name": "b"}]),
+        ),
         // The patch's order wins among what it names.
-        (json!([{"name": "a"}, {"name": "x"}, {"name": "b"}]), json!([{"name": "b", "tty": true}, {"name": "a"}]),
-         json!([{"name": "x"}, {"name": "b", "tty": true}, {"name": "a"}])),
+        (
+            json!([{"name": "a"}, {"name": "x"}, {"name": "b"}]),
+            json!([{"name": "b", "tty": true}, {"name": "a"}]),
+            json!([{"name": "x"}, {"name": "b", "tty": true}, {"name": "a"}]),
+        ),
         (json!([{"name": "a"}, {"name": "b"}]), json!([{"name": "a", "$patch": "delete"}]), json!([{"name": "b"}])),
         (json!([{"name": "a"}, {"name": "b"}]), json!([{"$patch": "replace"}, {"name": "c"}]), json!([{"name": "c"}])),
         (json!([{"name": "a"}]), json!([{"$patch": "replace"}]), json!([])),
         // Lists within elements merge too.
-        (json!([{"name": "a", "env": [{"name": "X", "value": "1"}], "args": ["a"]}]),
-         json!([{"name": "a", "env": [{"name": "Y", "value": "2"}], "args": ["b"]}]),
-         json!([{"name": "a", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}], "args": ["b"]}])),
+        (
+            json!([{"name": "a", "env": [{"name": "X", "value": "1"}], "args": ["a"]}]),
+            json!([{"name": "a", "env": [{"name": "Y", "value": "2"}], "args": ["b"]}]),
+            json!([{"name": "a", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}], "args": ["b"]}]),
+        ),
     ];
     for (original, patch, expected) in cases {
         assert_eq!(merged(POD, pod(original), pod(patch.clone())), pod(expected), "{patch}");
@@ -54,10 +66,7 @@ fn lists_merge_by_key_and_keep_the_rest() {
 fn nulls_delete_and_leave_no_trace() {
     let original = json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {"nodeName": "n"}});
     let patch = json!({"metadata": {"labels": {"a": null, "c": null}, "annotations": {"x": null, "y": "z"}}, "spec": null, "status": null});
-    assert_eq!(
-        merged(POD, original, patch),
-        json!({"metadata": {"labels": {"b": "2"}, "annotations": {"y": "z"}}})
-    );
+    assert_eq!(merged(POD, original, patch), json!({"metadata": {"labels": {"b": "2"}, "annotations": {"y": "z"}}}));
 }
 
 #[test]
@@ -126,19 +135,36 @@ fn errors_are_told_in_upstreams_words() {
     let a = || pod(json!([{"name": "a"}]));
     let cases = [
         (a(), pod(json!([{"image": "httpd"}])), "map: map[image:httpd] does not contain declared merge key: name"),
-        (a(), pod(json!([{"name": "a", "$patch": "mend"}])), "unknown patch type: mend in map: map[$patch:mend name:a]"),
+        (
+            a(),
+            pod(json!([{"name": "a", "$patch": "mend"}])),
+            "unknown patch type: mend in map: map[$patch:mend name:a]",
+        ),
         (a(), pod(json!([{"name": "a", "$patch": "merge"}])), "merging lists cannot yet be specified in the patch"),
         (a(), pod(json!([["x"]])), "lists of lists are not supported"),
         (a(), pod(json!(["x"])), "list element types are not identical: [[map[name:a]] [x]]"),
-        (json!({"spec": {"foo": {}}}), json!({"spec": {"foo": {"a": 1}}}),
-         "unable to find api field in struct PodSpec for the json field \"foo\""),
+        (
+            json!({"spec": {"foo": {}}}),
+            json!({"spec": {"foo": {"a": 1}}}),
+            "unable to find api field in struct PodSpec for the json field \"foo\"",
+        ),
         (json!({}), json!({"$patch": "x"}), "unknown patch type: x in map: map[$patch:x]"),
         (json!([]), json!({}), "invalid JSON document"),
-        (a(), json!({"spec": {"$setElementOrder/containers": "x"}}), "expected a []interface {}, but received a string"),
-        (a(), json!({"spec": {"$setElementOrder/containers": [{"name": "b"}], "containers": [{"name": "c"}]}}),
-         "The order in patch list:\n[map[name:c]]\n doesn't match $setElementOrder list:\n[map[name:b]]\n"),
-        (json!({"metadata": {"finalizers": ["a"]}}), json!({"metadata": {"$deleteFromPrimitiveList/finalizers": "a"}}),
-         "invalid patch format of primitive list"),
+        (
+            a(),
+            json!({"spec": {"$setElementOrder/containers": "x"}}),
+            "expected a []interface {}, but received a string",
+        ),
+        (
+            a(),
+            json!({"spec": {"$setElementOrder/containers": [{"name": "b"}], "containers": [{"name": "c"}]}}),
+            "The order in patch list:\n[map[name:c]]\n doesn't match $setElementOrder list:\n[map[name:b]]\n",
+        ),
+        (
+            json!({"metadata": {"finalizers": ["a"]}}),
+            json!({"metadata": {"$deleteFromPrimitiveList/finalizers": "a"}}),
+            "invalid patch format of primitive list",
+        ),
     ];
     for (original, patch, expected) in cases {
         assert_eq!(error(POD, original, patch.clone()), expected, "{patch}");
@@ -197,10 +223,7 @@ fn merge_patches_for_kinds_without_schema_replace_lists() {
     let last = json!({"spec": {"a": 1, "gone": {"b": 1}, "list": [1]}});
     let wanted = json!({"spec": {"a": 2, "list": [1, 2], "null": null}});
     let live = json!({"spec": {"a": 1, "gone": {"b": 1}, "list": [1], "server": true}});
-    assert_eq!(
-        json_three_way(last, wanted, live),
-        Ok(json!({"spec": {"gone": null, "a": 2, "list": [1, 2]}}))
-    );
+    assert_eq!(json_three_way(last, wanted, live), Ok(json!({"spec": {"gone": null, "a": 2, "list": [1, 2]}})));
 }
 
 /// Pods that differ in labels, finalizers, containers and their environment.

@@ -1,0 +1,62 @@
+//! emptyDir: a directory on the node's disk, or a tmpfs counted as the pod's memory.
+
+use super::payload::fs_group;
+use crate::pod::resources::pod_limits;
+use api::quantity::Quantity;
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod};
+use std::os::unix::fs::chown;
+use std::path::Path;
+
+const MODE_DEFAULT: i32 = 0o777;
+
+pub(super) fn make(path: &Path, source: &EmptyDirVolumeSource, pod: &Pod) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("preparing emptyDir: {error}");
+    let mode = u32::try_from(source.mode.unwrap_or(MODE_DEFAULT)).unwrap_or_default() & 0o7777;
+    let group = fs_group(pod);
+    let mode = if group.is_some() { mode | 0o2770 } else { mode };
+    match source.medium.as_deref().unwrap_or_default() {
+        "" => {}
+        "Memory" => {
+            std::fs::create_dir_all(path).map_err(failed)?;
+            let mounted = kernel::mount::is_mount_point(path).map_err(|error| error.to_string())?;
+            if !mounted {
+                kernel::mount::tmpfs(path, size_max(source, pod), mode).map_err(|error| error.to_string())?;
+            }
+        }
+        other => return Err(format!("unknown storage medium {other:?}")),
+    }
+    super::make_dir(path, mode).map_err(failed)?;
+    if group.is_some() {
+        chown(path, None, group).map_err(failed)?;
+        // The kernel takes the setgid bit away when the group changes.
+        super::make_dir(path, mode).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The volume's own limit or the pod's memory limit, whichever is less; 0 is the kernel's default.
+fn size_max(source: &EmptyDirVolumeSource, pod: &Pod) -> u64 {
+    let own = source.size_limit.as_ref().and_then(|limit| Quantity::parse(&limit.0).ok()).map(Quantity::value);
+    let own = own.filter(|own| *own > 0);
+    let limit = pod_limits(pod).1;
+    let least = own.into_iter().chain(limit).min().unwrap_or_default();
+    u64::try_from(least).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_by_the_volume_and_the_pod() {
+        let check = |limits: &str, size: &str, wanted: u64| {
+            let pod = crate::pod::tests::from_yaml(&format!("spec: {{containers: [{{name: a, resources: {{{limits}}}}}]}}"));
+            let source: EmptyDirVolumeSource = serde_saphyr::from_str(&format!("{{medium: Memory{size}}}")).unwrap();
+            assert_eq!(size_max(&source, &pod), wanted);
+        };
+        check("", "", 0);
+        check("", ", sizeLimit: 1Mi", 1 << 20);
+        check("limits: {memory: 512Ki}", ", sizeLimit: 1Mi", 512 << 10);
+        check("limits: {memory: 2Mi}", "", 2 << 20);
+    }
+}

@@ -1,0 +1,86 @@
+//! Takes away what a pod leaves on the node.
+
+use super::effects::Snapshot;
+use crate::context::Context;
+use crate::cri_request::labels;
+use crate::pod;
+use crate::pod_machine::Event;
+use crate::volumes::tear_down;
+use cri::v1::{
+    ContainerFilter, ListContainersRequest, ListPodSandboxRequest, PodSandboxFilter, RemoveContainerRequest,
+    RemovePodSandboxRequest, StopPodSandboxRequest,
+};
+use std::io;
+use std::path::Path;
+
+/// Volumes at once. The cgroup too if nothing is left in it: a runtime may keep a process of its own there for as
+/// long as there is a sandbox, so it is ended for good only in `forget`.
+pub(super) async fn clean_up(snapshot: &Snapshot) -> Event {
+    let (dirs, cgroups, pod) = (snapshot.context.dirs.clone(), snapshot.context.cgroups.clone(), snapshot.pod.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        let emptied = kernel::cgroup::Cgroup::at(cgroups.of_pod(&pod)).and_then(|group| group.remove());
+        if let Err(error) = emptied {
+            tracing::debug!(pod = %pod::described(&pod), %error, "the pod's cgroup stays until the pod is forgotten");
+        }
+        tear_down(&dirs, pod::uid(&pod))
+    });
+    match work.await {
+        Ok(Ok(())) => Event::CleanedUp,
+        Ok(Err(error)) => failed(snapshot, &error.to_string(), Event::CleanUpFailed),
+        Err(error) => failed(snapshot, &error.to_string(), Event::CleanUpFailed),
+    }
+}
+
+fn failed(snapshot: &Snapshot, error: &str, event: fn(String) -> Event) -> Event {
+    tracing::warn!(pod = %pod::described(&snapshot.pod), error, "a pod's traces were not removed; it is tried again");
+    event(error.to_owned())
+}
+
+pub(super) async fn forget(snapshot: &Snapshot) -> Event {
+    let uid = pod::uid(&snapshot.pod);
+    let logs = snapshot.context.dirs.pod_logs(&snapshot.pod);
+    match remove_everything(&snapshot.context, uid, Some(&logs)).await {
+        Ok(()) => Event::Forgotten,
+        Err(error) => failed(snapshot, &error, Event::ForgetFailed),
+    }
+}
+
+/// Sandboxes, containers, cgroup, directories and logs of a pod, known only by its uid.
+pub(crate) async fn remove_everything(context: &Context, uid: &str, logs: Option<&Path>) -> Result<(), String> {
+    remove_from_runtime(context, uid).await.map_err(|status| status.message().to_owned())?;
+    let (dirs, cgroups, uid) = (context.dirs.clone(), context.cgroups.clone(), uid.to_owned());
+    let logs = logs.map(Path::to_owned);
+    let work = tokio::task::spawn_blocking(move || -> Result<(), String> {
+        cgroups.remove_by_uid(&uid).map_err(|error| error.to_string())?;
+        tear_down(&dirs, &uid).map_err(|error| error.to_string())?;
+        remove_tree(&dirs.pod(&uid)).map_err(|error| error.to_string())?;
+        logs.map_or(Ok(()), |logs| remove_tree(&logs)).map_err(|error| error.to_string())
+    });
+    work.await.map_err(|error| error.to_string())?
+}
+
+async fn remove_from_runtime(context: &Context, uid: &str) -> Result<(), tonic::Status> {
+    let runtime = &context.runtime;
+    let of_pod = labels::select_pod(uid);
+    let filter = PodSandboxFilter { label_selector: of_pod.clone(), ..PodSandboxFilter::default() };
+    let sandboxes = runtime.list_pod_sandbox(ListPodSandboxRequest { filter: Some(filter) }).await?.items;
+    for sandbox in &sandboxes {
+        runtime.stop_pod_sandbox(StopPodSandboxRequest { pod_sandbox_id: sandbox.id.clone() }).await?;
+    }
+    let filter = ContainerFilter { label_selector: of_pod, ..ContainerFilter::default() };
+    let containers = runtime.list_containers(ListContainersRequest { filter: Some(filter) }).await?.containers;
+    for container in containers {
+        runtime.remove_container(RemoveContainerRequest { container_id: container.id }).await?;
+    }
+    for sandbox in sandboxes {
+        runtime.remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id: sandbox.id }).await?;
+    }
+    Ok(())
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

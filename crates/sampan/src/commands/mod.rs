@@ -1,0 +1,27 @@
+//! What each command does.
+#![allow(clippy::print_stdout)] // Commands talk to the person who typed them.
+
+mod image;
+mod kubectl;
+mod reset;
+mod status;
+mod token;
+mod up;
+
+pub(crate) use image::image;
+pub(crate) use kubectl::kubectl;
+pub(crate) use reset::reset;
+pub(crate) use status::status;
+pub(crate) use token::{join_token, token};
+pub(crate) use up::{join, up};
+
+/// An error, its causes after colons, as a person reads it.
+pub(crate) fn complain(error: &anyhow::Error) {
+    eprintln!("sampan: {error:#}");
+}
+
+/// A runtime for commands that ask a server something.
+fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    use anyhow::Context;
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the async runtime")
+}

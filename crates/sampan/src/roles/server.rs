@@ -1,0 +1,132 @@
+//! The server process: store, API, controllers, scheduler.
+
+use crate::files;
+use crate::roles::{BootstrapFile, asked_to_end, tell};
+use crate::settings::{CLUSTER_DOMAIN, Settings};
+use anyhow::{Context, Result, anyhow};
+use api::user::User;
+use apiserver::admission::Chain;
+use apiserver::authn::{Authenticators, Keys};
+use apiserver::authz::Authorizer;
+use apiserver::bootstrap::{Facts, bootstrap};
+use apiserver::pki::{Pki, ServerNames, ServingCertificate, kubeconfig};
+use apiserver::{Backend, Config, Direct, KubeletAccess, Parts, Server, ServiceRanges};
+use client::Client;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+pub(crate) async fn run(settings: Settings) -> Result<()> {
+    let pki = open_pki(&settings)?;
+    let backend = open_backend(&settings, &pki).await?;
+    let admin = Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:apiserver"))));
+    install(&backend, &admin, &pki).await?;
+    bootstrap(&admin, &facts(&settings, &pki)).await.context("making the cluster's own objects")?;
+    let tls = pki.server_config(Arc::new(ServingCertificate::new(&pki.apiserver)?))?;
+    let server = Server::start(Config { listen: settings.listen, tls: Arc::new(tls), backend: backend.clone() }).await?;
+    let components = Components::start(&settings, &backend, &pki);
+    write_kubeconfig(&settings, &pki)?;
+    if settings.roles.node() {
+        BootstrapFile::for_own_node(&settings, &admin, &pki, now()).await.context("making the own node's token")?;
+    }
+    tracing::info!(address = %server.local_addr(), "the API is served");
+    tell("ready");
+    asked_to_end().await?;
+    components.stop().await;
+    server.shutdown().await;
+    Ok(())
+}
+
+fn open_pki(settings: &Settings) -> Result<Arc<Pki>> {
+    let mut addresses = vec![
+        IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        IpAddr::V4(settings.api_service_ip()),
+        IpAddr::V4(settings.node_ip),
+    ];
+    if !settings.listen.ip().is_unspecified() && !addresses.contains(&settings.listen.ip()) {
+        addresses.push(settings.listen.ip());
+    }
+    let names = ServerNames {
+        node_name: settings.node_name.clone(),
+        cluster_domain: CLUSTER_DOMAIN.to_owned(),
+        addresses,
+        dns: Vec::new(),
+    };
+    let pki = Pki::open(&settings.data_dir.join("pki"), &names, now()).context("opening the cluster's keys and certificates")?;
+    Ok(Arc::new(pki))
+}
+
+async fn open_backend(settings: &Settings, pki: &Pki) -> Result<Arc<Backend>> {
+    let dir = settings.data_dir.join("store");
+    let store = tokio::task::spawn_blocking(move || store::Embedded::open(dir, store::Options::default()))
+        .await
+        .context("opening the store")?
+        .context("opening the store")?;
+    let store = Arc::new(store);
+    let ranges = ServiceRanges::new(vec![settings.service_cidr.into()]);
+    let options = registry::Options { hooks: apiserver::hooks(ranges), ..registry::Options::default() };
+    let registry = registry::Registry::open(store.clone(), options).await.context("loading the cluster's objects")?;
+    let kubelets = KubeletAccess { tls: Arc::new(pki.kubelet_client_config()?) };
+    let writable: apiserver::ReadyCheck =
+        ("store-writable", Box::new(move || store.writable().map_err(|error| error.to_string())));
+    Ok(Backend::new(registry, Some(kubelets), vec![writable]))
+}
+
+/// Who asks, who may, what is admitted: each reads the cluster through the backend it is then installed in.
+async fn install(backend: &Arc<Backend>, client: &Client, pki: &Pki) -> Result<()> {
+    let authz = Authorizer::start(client);
+    let keys = Keys::from_pem(&pki.service_account_keys).context("reading the service account keys")?;
+    let authn = Arc::new(Authenticators::new(ISSUER, keys, client, Arc::new(now)));
+    let admission = Arc::new(Chain::new(client, &authz));
+    backend.install(Parts { authn, authz, admission }).map_err(|_| anyhow!("the backend's parts are installed once"))
+}
+
+fn facts(settings: &Settings, pki: &Pki) -> Facts {
+    Facts {
+        address: settings.public_ip(),
+        port: settings.listen.port(),
+        server: settings.public_url(),
+        api_service_ip: IpAddr::V4(settings.api_service_ip()),
+        dns_service_ip: IpAddr::V4(settings.dns_service_ip()),
+        server_ca: pki.server_ca.bundle_pem().to_owned(),
+        client_ca: pki.client_ca.bundle_pem().to_owned(),
+    }
+}
+
+fn write_kubeconfig(settings: &Settings, pki: &Pki) -> Result<()> {
+    let text = kubeconfig(
+        &settings.server_url(),
+        pki.server_ca.bundle_pem(),
+        pki.admin.certificate_pem(),
+        pki.admin.key_pem(),
+    );
+    files::write_private(&settings.data_dir.join("admin.kubeconfig"), text.as_bytes())
+}
+
+/// What turns objects into others, in this process but through the API like anybody.
+struct Components {
+    controllers: controllers::Handle,
+    scheduler: scheduler::Handle,
+}
+
+impl Components {
+    fn start(settings: &Settings, backend: &Arc<Backend>, pki: &Arc<Pki>) -> Components {
+        // One client: what both watch is decoded once.
+        let client = Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:kube-controller-manager"))));
+        let clock = reconcile::Clock::system();
+        let events = reconcile::Recorder::start(client.clone(), clock.clone(), "default-scheduler", "");
+        let scheduler = scheduler::start(client.clone(), clock.clone(), events, scheduler::Options::default());
+        let controllers = controllers::start(client, clock, controllers::Options::default());
+        Components { controllers, scheduler }
+    }
+
+    async fn stop(self) {
+        self.scheduler.stop().await;
+        self.controllers.stop().await;
+    }
+}

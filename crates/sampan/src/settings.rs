@@ -1,0 +1,244 @@
+//! What one data directory's processes run with: flags, then the config file, then defaults; kept on disk, so that
+//! every process and every later command of that directory sees the same.
+
+use crate::cli::{Flags, JoinArgs, UpArgs};
+use anyhow::{Context, Result, bail};
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Settings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) roles: Roles,
+    pub(crate) listen: SocketAddr,
+    pub(crate) node_name: String,
+    pub(crate) node_ip: Ipv4Addr,
+    pub(crate) pod_cidr: Ipv4Net,
+    pub(crate) service_cidr: Ipv4Net,
+    /// `None`: after the cluster's id, which is known once there is a certificate authority.
+    pub(crate) cgroup_root: Option<String>,
+    pub(crate) max_pods: u32,
+    pub(crate) kubelet_port: u16,
+    pub(crate) node_monitor_grace_seconds: u64,
+    pub(crate) eviction_after_seconds: u64,
+    pub(crate) container_runtime_endpoint: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Roles {
+    ServerAndNode,
+    Server,
+    /// The server's URL.
+    Node(String),
+}
+
+impl Roles {
+    pub(crate) fn server(&self) -> bool {
+        matches!(self, Roles::ServerAndNode | Roles::Server)
+    }
+    pub(crate) fn node(&self) -> bool {
+        matches!(self, Roles::ServerAndNode | Roles::Node(_))
+    }
+}
+
+pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
+
+impl Settings {
+    pub(crate) fn from_up(args: &UpArgs, roles: Roles) -> Result<Settings> {
+        let mut flags = args.flags.clone();
+        if let Some(path) = &args.config {
+            flags = merged(flags, read_flags(path)?);
+        }
+        let data_dir = std::path::absolute(&args.data_dir.data_dir).context("the data directory's path")?;
+        let settings = Settings {
+            data_dir,
+            roles,
+            listen: flags.listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 6443))),
+            node_name: match flags.node_name {
+                Some(name) => name,
+                None => host_name()?,
+            },
+            node_ip: match flags.node_ip {
+                Some(ip) => ip,
+                None => own_address()?,
+            },
+            pod_cidr: flags.pod_cidr.unwrap_or(literal("10.42.0.0/16")).trunc(),
+            service_cidr: flags.service_cidr.unwrap_or(literal("10.43.0.0/16")).trunc(),
+            cgroup_root: flags.cgroup_root,
+            max_pods: flags.max_pods.unwrap_or(1000),
+            kubelet_port: flags.kubelet_port.unwrap_or(10250),
+            node_monitor_grace_seconds: flags.node_monitor_grace.unwrap_or(40),
+            eviction_after_seconds: flags.eviction_after.unwrap_or(300),
+            container_runtime_endpoint: flags.container_runtime_endpoint,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    pub(crate) fn from_join(args: &JoinArgs) -> Result<Settings> {
+        let server = args.server.trim_end_matches('/').to_owned();
+        if !server.starts_with("https://") {
+            bail!("--server must be https://HOST:PORT, not {server:?}");
+        }
+        Settings::from_up(&args.up, Roles::Node(server))
+    }
+
+    fn check(&self) -> Result<()> {
+        let overlap = self.pod_cidr.contains(&self.service_cidr) || self.service_cidr.contains(&self.pod_cidr);
+        if overlap {
+            bail!("--pod-cidr {} and --service-cidr {} overlap: give them ranges of their own", self.pod_cidr, self.service_cidr);
+        }
+        if !(8..=28).contains(&self.service_cidr.prefix_len()) {
+            bail!("--service-cidr {} must be between /8 and /28", self.service_cidr);
+        }
+        if self.pod_cidr.prefix_len() > 22 {
+            bail!("--pod-cidr {} holds no node's range: it must be /22 or larger", self.pod_cidr);
+        }
+        let complaints = api::labels::dns1123_subdomain(&self.node_name, false);
+        if let Some(complaint) = complaints.first() {
+            bail!("--node-name {:?}: {complaint}", self.node_name);
+        }
+        if self.node_monitor_grace_seconds < 2 {
+            bail!("--node-monitor-grace must be at least 2 seconds: heartbeats come every quarter of it");
+        }
+        Ok(())
+    }
+
+    /// What an earlier `up` of this directory ran with.
+    pub(crate) fn load(data_dir: &Path) -> Result<Settings> {
+        let path = data_dir.join("settings.json");
+        let text = std::fs::read(&path).with_context(|| format!("nothing of sampan is in {} (reading {})", data_dir.display(), path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    pub(crate) fn save(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).context("encoding the settings")?;
+        crate::files::write_private(&self.data_dir.join("settings.json"), &text)
+    }
+
+    /// The `kubernetes` service.
+    pub(crate) fn api_service_ip(&self) -> Ipv4Addr {
+        self.nth_service_ip(1)
+    }
+    /// The `kube-dns` service.
+    pub(crate) fn dns_service_ip(&self) -> Ipv4Addr {
+        self.nth_service_ip(10)
+    }
+    fn nth_service_ip(&self, n: u32) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.service_cidr.network()) + n)
+    }
+
+    /// Where processes of this machine reach the server.
+    pub(crate) fn server_url(&self) -> String {
+        match &self.roles {
+            Roles::Node(server) => server.clone(),
+            _ => {
+                let ip = if self.listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.listen.ip() };
+                format!("https://{}", SocketAddr::new(ip, self.listen.port()))
+            }
+        }
+    }
+
+    /// Where other machines and pods reach it.
+    pub(crate) fn public_url(&self) -> String {
+        format!("https://{}", SocketAddr::new(self.public_ip(), self.listen.port()))
+    }
+
+    pub(crate) fn public_ip(&self) -> IpAddr {
+        let ip = self.listen.ip();
+        if ip.is_unspecified() || ip.is_loopback() { IpAddr::V4(self.node_ip) } else { ip }
+    }
+}
+
+fn literal(range: &str) -> Ipv4Net {
+    range.parse().expect("a literal range")
+}
+
+fn read_flags(path: &Path) -> Result<Flags> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_saphyr::from_str(&text).with_context(|| format!("reading {}", path.display()))
+}
+
+fn merged(flags: Flags, file: Flags) -> Flags {
+    Flags {
+        listen: flags.listen.or(file.listen),
+        node_name: flags.node_name.or(file.node_name),
+        node_ip: flags.node_ip.or(file.node_ip),
+        pod_cidr: flags.pod_cidr.or(file.pod_cidr),
+        service_cidr: flags.service_cidr.or(file.service_cidr),
+        cgroup_root: flags.cgroup_root.or(file.cgroup_root),
+        max_pods: flags.max_pods.or(file.max_pods),
+        kubelet_port: flags.kubelet_port.or(file.kubelet_port),
+        node_monitor_grace: flags.node_monitor_grace.or(file.node_monitor_grace),
+        eviction_after: flags.eviction_after.or(file.eviction_after),
+        container_runtime_endpoint: flags.container_runtime_endpoint.or(file.container_runtime_endpoint),
+    }
+}
+
+fn host_name() -> Result<String> {
+    let name = nix::unistd::gethostname().context("reading the host's name")?;
+    Ok(name.to_string_lossy().to_lowercase())
+}
+
+/// The source address of the default route (nothing is sent), else the first interface's that is not loopback, else
+/// loopback itself: a machine without any network is a cluster of its own.
+fn own_address() -> Result<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("opening a socket")?;
+    if socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).is_ok()
+        && let Ok(SocketAddr::V4(address)) = socket.local_addr()
+        && !address.ip().is_unspecified()
+    {
+        return Ok(*address.ip());
+    }
+    let interfaces = nix::ifaddrs::getifaddrs().context("listing the machine's addresses")?;
+    let addresses = interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+    Ok(addresses.filter(|address| !address.is_loopback()).min().unwrap_or(Ipv4Addr::LOCALHOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::DataDir;
+
+    fn up(flags: Flags) -> UpArgs {
+        UpArgs { data_dir: DataDir { data_dir: "/x".into() }, flags, config: None, detach: false }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, "node-name: from-file\nmax-pods: 7\n").unwrap();
+        let flags = Flags { node_name: Some("from-flag".to_owned()), ..Flags::default() };
+        let settings = Settings::from_up(&UpArgs { config: Some(file.clone()), ..up(flags) }, Roles::Server).unwrap();
+        assert_eq!((settings.node_name.as_str(), settings.max_pods), ("from-flag", 7));
+        std::fs::write(&file, "max-pod: 7\n").unwrap();
+        let error = Settings::from_up(&UpArgs { config: Some(file), ..up(Flags::default()) }, Roles::Server).unwrap_err();
+        assert!(format!("{error:#}").contains("max-pod"), "{error:#}");
+    }
+
+    #[test]
+    fn wrong_ranges_and_names_are_refused() {
+        for (flags, complaint) in [
+            (Flags { service_cidr: Some("10.42.1.0/24".parse().unwrap()), ..Flags::default() }, "overlap"),
+            (Flags { service_cidr: Some("10.99.0.0/30".parse().unwrap()), ..Flags::default() }, "between /8 and /28"),
+            (Flags { pod_cidr: Some("10.99.0.0/24".parse().unwrap()), ..Flags::default() }, "/22 or larger"),
+            (Flags { node_name: Some("No_Such".to_owned()), ..Flags::default() }, "RFC 1123"),
+            (Flags { node_monitor_grace: Some(1), ..Flags::default() }, "at least 2 seconds"),
+        ] {
+            let error = Settings::from_up(&up(flags), Roles::Server).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+    }
+
+    #[test]
+    fn service_addresses_count_from_the_ranges_start() {
+        let settings = Settings::from_up(&up(Flags::default()), Roles::Server).unwrap();
+        assert_eq!(settings.api_service_ip().to_string(), "10.43.0.1");
+        assert_eq!(settings.dns_service_ip().to_string(), "10.43.0.10");
+    }
+}

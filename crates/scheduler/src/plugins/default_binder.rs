@@ -1,0 +1,41 @@
+//! DefaultBinder: tells the API which node a pod goes to.
+
+use crate::plugin::{Binding, Plugin};
+use crate::pod::PodInfo;
+use api::Subresource;
+use client::Client;
+use k8s_openapi::api::core::v1::{Binding as BindingObject, ObjectReference, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};
+use std::sync::Arc;
+
+pub(super) struct DefaultBinder;
+
+impl Plugin for DefaultBinder {
+    type State = ();
+    const NAME: &'static str = "DefaultBinder";
+    const LOCAL: bool = true;
+
+    fn bind(&self, client: &Client, pod: &Arc<PodInfo>, node: &str) -> Option<Binding> {
+        let (client, pod) = (client.clone(), pod.clone());
+        let binding = BindingObject {
+            metadata: ObjectMeta {
+                namespace: pod.pod.metadata.namespace.clone(),
+                name: pod.pod.metadata.name.clone(),
+                // The pod that was looked at, not one of the same name since.
+                uid: pod.pod.metadata.uid.clone(),
+                ..ObjectMeta::default()
+            },
+            target: ObjectReference {
+                kind: Some("Node".to_owned()),
+                name: Some(node.to_owned()),
+                ..ObjectReference::default()
+            },
+        };
+        Some(Box::pin(async move {
+            let name = pod.pod.metadata.name.as_deref().unwrap_or_default();
+            let answer: Result<Status, api::Status> =
+                client.create_subresource::<Pod, _, _>(&pod.namespace, name, Subresource::Binding, &binding).await;
+            answer.map(drop)
+        }))
+    }
+}
