@@ -15,7 +15,8 @@ build: packages ## the release binary, whole
 
 test: packages ## every test
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
-	cargo nextest run --workspace --locked --profile $(if $(CI),ci,default)
+	sh scripts/tools.sh $(TARGET)/tools
+	SAMPAN_TEST_TOOLS=$(TARGET)/tools cargo nextest run --workspace --locked --profile $(if $(CI),ci,default)
 
 lint: packages
 	cargo fmt --all --check

@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use crate::http::{Form, Query, RequestInfo};
+use crate::render::protobuf;
 use api::selector::{FieldSelector, Selector};
 use api::user::User;
 use api::{ResourceDef, Status, Subresource};
@@ -62,12 +63,17 @@ impl<'a> Call<'a> {
         Ok(Selection::new(self.namespace(), self.info.name, labels, fields))
     }
 
-    /// The body as JSON.
-    pub(crate) fn json_body(&self) -> Result<Bytes, Status> {
+    /// The body as JSON; `message` is what it is of, should it be protobuf.
+    pub(crate) fn json_body(&self, message: &str) -> Result<Bytes, Status> {
         match self.content_type {
+            protobuf::MEDIA_TYPE => protobuf::to_json(message, &self.body).map(Bytes::from),
             "" | "application/json" => Ok(self.body.clone()),
             "application/yaml" | "application/x-yaml" | "text/yaml" => yaml_to_json(&self.body),
-            _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
+            _ => Err(Status::unsupported_media_type(&[
+                "application/json",
+                "application/yaml",
+                protobuf::MEDIA_TYPE,
+            ])),
         }
     }
 }

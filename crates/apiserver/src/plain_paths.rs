@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
 
-fn text<'a>(headers: &'a HeaderMap, name: header::HeaderName) -> &'a str {
+fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
@@ -47,10 +47,10 @@ pub(crate) fn answer(
     }
     let defs = defs(backend);
     let accept = text(headers, header::ACCEPT);
-    if let Some(answer) = discovery::answer(&defs, path, accept, host) {
+    let if_none_match = text(headers, header::IF_NONE_MATCH);
+    if let Some(answer) = discovery::answer(&defs, path, accept, host, if_none_match) {
         return answer;
     }
-    let if_none_match = text(headers, header::IF_NONE_MATCH);
     let document = backend.documents.answer(&defs, path, query.get("hash"), accept, if_none_match);
     document.unwrap_or_else(|| Err(Status::no_such_path()))
 }

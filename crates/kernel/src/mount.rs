@@ -120,7 +120,12 @@ mod tests {
             assert_eq!((mount.target.to_str().unwrap(), mount.fs_type.as_str()), (target, fs_type));
             assert_eq!(mount.shared, shared);
         };
-        check("35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory", "/sys/fs/cgroup/memory", "cgroup", false);
+        check(
+            "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory",
+            "/sys/fs/cgroup/memory",
+            "cgroup",
+            false,
+        );
         check("1 2 8:1 /a /b\\040c rw,relatime shared:1 master:2 - ext4 /dev/vda rw", "/b c", "ext4", true);
         check("1 2 8:1 / / rw master:2 - ext4 /dev/vda rw", "/", "ext4", false);
         assert_eq!(parse(b""), None);

@@ -43,9 +43,7 @@ pub fn query_in(netns: &Path, args: &[&str]) -> Result<String> {
 fn inside<'a>(command: &'a mut Command, netns: &Path) -> Result<&'a mut Command> {
     let namespace = File::open(netns).map_err(Error::file("open", netns))?;
     // SAFETY: between fork and exec the closure makes one system call and neither allocates nor takes a lock.
-    Ok(unsafe {
-        command.pre_exec(move || Ok(nix::sched::setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?))
-    })
+    Ok(unsafe { command.pre_exec(move || Ok(nix::sched::setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?)) })
 }
 
 fn run(command: &mut Command, script: &str) -> Result<String> {

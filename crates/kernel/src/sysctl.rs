@@ -23,7 +23,18 @@ fn file(name: &str) -> PathBuf {
     let first = name.find(['.', '/']).map(|at| name.as_bytes()[at]);
     let path: String = match first {
         Some(b'/') => name.to_owned(),
-        _ => name.chars().map(|c| if c == '.' { '/' } else if c == '/' { '.' } else { c }).collect(),
+        _ => name
+            .chars()
+            .map(|c| {
+                if c == '.' {
+                    '/'
+                } else if c == '/' {
+                    '.'
+                } else {
+                    c
+                }
+            })
+            .collect(),
     };
     Path::new("/proc/sys").join(path)
 }

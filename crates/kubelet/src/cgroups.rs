@@ -71,11 +71,8 @@ impl Cgroups {
     }
 
     /// Kills what is left in a pod's group and removes it. Blocks.
-    pub(crate) fn remove(&self, pod: &Pod) -> kernel::Result<()> {
-        Cgroup::at(self.of_pod(pod))?.end(END_TIMEOUT)
-    }
-
-    /// As `remove`, for a pod of which only the uid is known. Blocks.
+    ///
+    /// By the uid alone, as the class of a pod that is gone is not known.
     pub(crate) fn remove_by_uid(&self, uid: &str) -> kernel::Result<()> {
         for class in [Qos::Guaranteed, Qos::Burstable, Qos::BestEffort] {
             let group = Cgroup::at(format!("{}/pod{uid}", self.tier(class)))?;
@@ -94,7 +91,8 @@ mod tests {
     #[test]
     fn pods_lie_in_their_tier() {
         let check = |resources: &str, wanted: &str| {
-            let pod = pod::tests::from_yaml(&format!("spec: {{containers: [{{name: a, resources: {{{resources}}}}}]}}"));
+            let pod =
+                pod::tests::from_yaml(&format!("spec: {{containers: [{{name: a, resources: {{{resources}}}}}]}}"));
             assert_eq!(Cgroups::new("/x/").of_pod(&pod), wanted);
         };
         check("", "/x/kubepods/besteffort/podu1");

@@ -78,7 +78,12 @@ impl Objects {
     }
 }
 
-fn found<'a, K>(entry: Option<&'a Option<Arc<K>>>, kind: &str, name: &str, optional: bool) -> Result<Option<&'a K>, String> {
+fn found<'a, K>(
+    entry: Option<&'a Option<Arc<K>>>,
+    kind: &str,
+    name: &str,
+    optional: bool,
+) -> Result<Option<&'a K>, String> {
     match entry.and_then(Option::as_deref) {
         Some(object) => Ok(Some(object)),
         None if optional => Ok(None),

@@ -89,11 +89,8 @@ async fn satisfy(context: &Context, base: Option<Box<Pod>>, cached: &Pod, wish: 
         }
     }
     if wish.delete {
-        let options = DeleteOptions {
-            grace_seconds: Some(0),
-            uid: cached.metadata.uid.clone(),
-            ..DeleteOptions::default()
-        };
+        let options =
+            DeleteOptions { grace_seconds: Some(0), uid: cached.metadata.uid.clone(), ..DeleteOptions::default() };
         let (namespace, name) = (pod::namespace(cached), pod::name(cached));
         return match context.client.delete::<Pod>(namespace, name, &options).await {
             // A conflict of the uid: another pod has the name by now.
@@ -110,10 +107,12 @@ async fn write(context: &Context, base: Option<Box<Pod>>, cached: &Pod, status: 
     match put(context, base, status).await {
         Err(refusal) if refusal.reason == Reason::Conflict => {
             match context.client.find::<Pod>(pod::namespace(cached), pod::name(cached)).await? {
-                Some(fresh) if fresh.metadata.uid == cached.metadata.uid => match put(context, Box::new(fresh), status).await {
-                    Err(status) if status.reason == Reason::NotFound => Ok(Written::Gone),
-                    result => result.map(Written::Done),
-                },
+                Some(fresh) if fresh.metadata.uid == cached.metadata.uid => {
+                    match put(context, Box::new(fresh), status).await {
+                        Err(status) if status.reason == Reason::NotFound => Ok(Written::Gone),
+                        result => result.map(Written::Done),
+                    }
+                }
                 _ => Ok(Written::Gone),
             }
         }
@@ -179,6 +178,9 @@ mod tests {
         let types: Vec<&str> = merged.conditions.iter().flatten().map(|condition| condition.type_.as_str()).collect();
         assert_eq!(types, ["Ready", "Gate", "DisruptionTarget"]);
         assert_eq!(merged.conditions.unwrap()[0].reason, None);
-        assert_eq!((merged.phase.as_deref(), merged.message, merged.nominated_node_name.as_deref()), (Some("Running"), None, Some("n")));
+        assert_eq!(
+            (merged.phase.as_deref(), merged.message, merged.nominated_node_name.as_deref()),
+            (Some("Running"), None, Some("n"))
+        );
     }
 }

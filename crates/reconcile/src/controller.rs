@@ -71,6 +71,7 @@ pub struct Controller {
     workers: usize,
     unseen: Unseen,
     sources: Vec<Source>,
+    component: Option<&'static str>,
     reconciler: Arc<dyn Reconcile>,
 }
 
@@ -80,7 +81,7 @@ const WORKERS: usize = 4;
 impl Controller {
     pub fn new(name: &'static str, reconciler: impl Reconcile) -> Controller {
         let unseen = Unseen::default();
-        Controller { name, workers: WORKERS, unseen, sources: Vec::new(), reconciler: Arc::new(reconciler) }
+        Controller { name, workers: WORKERS, unseen, sources: Vec::new(), component: None, reconciler: Arc::new(reconciler) }
     }
 
     /// Reconciles the keys that `map` makes of each change; begins with every object as an addition.
@@ -138,6 +139,12 @@ impl Controller {
         self
     }
 
+    /// Who its events are said to come from; else its name and `-controller`.
+    pub fn component(mut self, component: &'static str) -> Controller {
+        self.component = Some(component);
+        self
+    }
+
     pub fn workers(mut self, workers: usize) -> Controller {
         self.workers = workers.max(1);
         self
@@ -150,7 +157,10 @@ impl Controller {
             name: self.name,
             client: setup.client.clone(),
             clock: setup.clock.clone(),
-            events: setup.events.component(&format!("{}-controller", self.name)),
+            events: match self.component {
+                Some(component) => setup.events.component(component),
+                None => setup.events.component(&format!("{}-controller", self.name)),
+            },
             unseen: self.unseen,
             metrics: metrics.clone(),
             queue: Arc::default(),

@@ -14,7 +14,7 @@ type ByResource = HashMap<(&'static str, &'static str), Vec<Arc<Event>>>;
 
 /// Makes the logs reach back as far as the store does; once.
 pub(crate) async fn recall(inner: &Inner) -> Result<(), Status> {
-    inner.history.get_or_try_init(|| read(inner)).await.map(|()| ())
+    inner.history.get_or_try_init(|| read(inner)).await.copied()
 }
 
 async fn read(inner: &Inner) -> Result<(), Status> {

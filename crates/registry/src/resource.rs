@@ -120,10 +120,9 @@ impl Narrow {
                 entry.as_ref().map(|entry| entry.selectable(kind).field(NODE_FIELD).unwrap_or_default().to_owned())
             };
             let (before, after) = (node(&event.before), node(&event.after));
-            for name in [before.as_ref(), after.as_ref().filter(|after| before.as_ref() != Some(after))] {
-                if let Some(name) = name {
-                    tell(&self.by_node, name);
-                }
+            let moved = after.as_ref().filter(|after| before.as_ref() != Some(after));
+            for name in before.iter().chain(moved) {
+                tell(&self.by_node, name);
             }
         }
     }

@@ -105,6 +105,11 @@ impl Embedded {
         parts.recover().await?;
         Ok(Embedded(parts))
     }
+
+    /// Whether a container stacks this layer, one of [`crate::image::Image::layers`]: such a one must stay on disk.
+    pub fn uses_layer(&self, directory: &Path) -> bool {
+        self.0.table.containers().iter().any(|container| container.record.layers.iter().any(|layer| layer == directory))
+    }
 }
 
 /// Others have no business here: containers' configurations hold secrets, and a socket is root on the node.
@@ -154,7 +159,7 @@ impl Parts {
             while let Some(event) = events.recv().await {
                 let Some(parts) = parts.upgrade() else { return };
                 match event {
-                    Event::Exited(state) => parts.learn(&state),
+                    Event::Changed(state) => parts.learn(&state),
                     Event::Gone => parts.lose_shim(&sandbox).await,
                 }
             }
@@ -179,8 +184,7 @@ impl Parts {
     fn advance(&self, state: &wire::ContainerState, phase: Phase) {
         let identity = &state.identity;
         self.table.change_container(&state.id, |record| {
-            record.identity =
-                Some(Identity { uid: identity.uid, gid: identity.gid, groups: identity.groups.clone() });
+            record.identity = Some(Identity { uid: identity.uid, gid: identity.gid, groups: identity.groups.clone() });
         });
         self.reach(&state.id, phase);
     }

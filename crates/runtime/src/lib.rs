@@ -4,6 +4,7 @@
 //! them again; what is acknowledged is on disk first; every container's end is told exactly once to whoever listens.
 
 mod container;
+mod descriptor;
 mod embedded;
 mod events;
 mod files;

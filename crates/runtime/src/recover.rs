@@ -94,8 +94,11 @@ impl Parts {
         for id in names(&self.root.join("containers"))? {
             if self.table.container(&id).is_none() {
                 let directory = self.container_directory(&id);
-                crate::files::remove_tree(&directory)
-                    .map_err(|source| OpenError::File { action: "remove", path: directory, source })?;
+                crate::files::remove_tree(&directory).map_err(|source| OpenError::File {
+                    action: "remove",
+                    path: directory,
+                    source,
+                })?;
             }
         }
         Ok(())

@@ -95,7 +95,11 @@ impl Table {
     }
 
     /// Replaces a container; `None` when there is none.
-    pub(crate) fn change_container(&self, id: &str, change: impl FnOnce(&mut ContainerRecord)) -> Option<Arc<Container>> {
+    pub(crate) fn change_container(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut ContainerRecord),
+    ) -> Option<Arc<Container>> {
         let mut containers = self.containers.write();
         let entry = containers.get_mut(id)?;
         change(&mut Arc::make_mut(entry).record);

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod files;
+mod images;
 mod instance;
 mod roles;
 mod settings;

@@ -33,6 +33,8 @@ fn main() {
 
 /// Reads the pod's description and leaves a daemon behind. The daemon never returns from here.
 fn start() -> Result<(), String> {
+    // What the node's own parent left open would stay open as long as the pod lives.
+    sys::close_from(3).map_err(|error| format!("close descriptors: {error}"))?;
     let mut bytes = Vec::new();
     let mut input = std::io::stdin().take(FRAME_BYTES_MAX as u64);
     input.read_to_end(&mut bytes).map_err(|error| format!("read the pod's description: {error}"))?;

@@ -67,6 +67,8 @@ impl Pod {
             false => None,
         };
         let listener = named("listen", sys::listen(SOCKET))?;
+        // The socket is root's alone; logs are not.
+        sys::set_umask(0o022);
         let shm = if spec.own_ipc {
             Some(named("make the shared memory", make_shm(&spec.directory, spec.shm_bytes))?)
         } else {

@@ -115,14 +115,19 @@ struct SubresourceDiscovery<'a> {
 }
 
 /// With `core` the document at `/api`, else the one at `/apis`.
-pub(super) fn answer(defs: &[&ResourceDef], version: Version, core: bool) -> Result<Answer, Status> {
+pub(super) fn answer(
+    defs: &[&ResourceDef],
+    version: Version,
+    core: bool,
+    if_none_match: &str,
+) -> Result<Answer, Status> {
     let groups = groups(defs);
     let items = groups.iter().filter(|group| group.name.is_empty() == core).map(group_discovery).collect();
     let list =
         List { kind: "APIGroupDiscoveryList", api_version: version.name(), metadata: Empty {}, items };
     let body = Bytes::from(serde_json::to_vec(&list).map_err(Status::internal)?);
     let tag = api::openapi::hash(&body);
-    Ok(tagged(body, version.content_type(), &tag, ""))
+    Ok(tagged(body, version.content_type(), &tag, if_none_match))
 }
 
 fn group_discovery<'a>(group: &Group<'a>) -> GroupDiscovery<'a> {

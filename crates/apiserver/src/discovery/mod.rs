@@ -58,12 +58,18 @@ pub(crate) fn subresource_verbs(subresource: Subresource) -> &'static [&'static 
 }
 
 /// The discovery document of a path, if it is one.
-pub(crate) fn answer(defs: &[&ResourceDef], path: &str, accept: &str, host: &str) -> Option<Result<Answer, Status>> {
+pub(crate) fn answer(
+    defs: &[&ResourceDef],
+    path: &str,
+    accept: &str,
+    host: &str,
+    if_none_match: &str,
+) -> Option<Result<Answer, Status>> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let aggregated = aggregated::wanted(accept);
     let answer = match (parts.as_slice(), aggregated) {
-        (["api"], Some(version)) => aggregated::answer(defs, version, true),
-        (["apis"], Some(version)) => aggregated::answer(defs, version, false),
+        (["api"], Some(version)) => aggregated::answer(defs, version, true, if_none_match),
+        (["apis"], Some(version)) => aggregated::answer(defs, version, false, if_none_match),
         (["api"], None) => plain::versions(host),
         (["apis"], None) => plain::group_list(defs),
         (["api", version], _) => plain::resources(defs, "", version)?,

@@ -15,12 +15,13 @@ pub(crate) enum Form {
     #[default]
     Json,
     Yaml,
+    Protobuf,
     Table(IncludeObject),
     /// Metadata only.
     Partial,
 }
 
-const ACCEPTED: &[&str] = &["application/json", "application/yaml"];
+const ACCEPTED: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// One media range of an Accept header.
 struct Range<'a> {
@@ -54,6 +55,7 @@ pub(crate) fn form(accept: Option<&str>, include: &str) -> Result<Form, Status> 
         match (range.media, range.parameter("as")) {
             ("application/json" | "application/*" | "*/*", "") => return Ok(Form::Json),
             ("application/yaml", "") => return Ok(Form::Yaml),
+            ("application/vnd.kubernetes.protobuf", "") => return Ok(Form::Protobuf),
             ("application/json" | "*/*", of) if range.parameter("g") == "meta.k8s.io" => {
                 match (of, range.parameter("v")) {
                     ("Table", "v1" | "v1beta1") => return include_object(include).map(Form::Table),
@@ -94,11 +96,11 @@ mod tests {
             ("", Some(Form::Json)),
             ("*/*", Some(Form::Json)),
             ("application/yaml", Some(Form::Yaml)),
-            ("application/vnd.kubernetes.protobuf, application/json", Some(Form::Json)),
+            ("application/vnd.kubernetes.protobuf, application/json", Some(Form::Protobuf)),
+            ("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json", Some(Form::Json)),
             (&format!("{table},application/json"), Some(Form::Table(IncludeObject::Metadata))),
             ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(Form::Partial)),
             ("application/json;as=Table;v=v9;g=meta.k8s.io", None),
-            ("application/vnd.kubernetes.protobuf", None),
             ("text/html", None),
         ] {
             assert_eq!(form(Some(accept), "").ok(), wanted, "{accept}");

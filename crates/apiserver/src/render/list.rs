@@ -2,7 +2,7 @@
 //!
 //! Bound: one chunk of `CHUNK_BYTES` (or one object, if it is larger) per list under way, beside the listing itself.
 
-use super::{TableWriter, partial, yaml};
+use super::{TableWriter, partial, protobuf, yaml};
 use crate::http::{Answer, AnswerBody, Chunks, Form};
 use api::Status;
 use bytes::Bytes;
@@ -15,16 +15,14 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// A listing in the asked form.
 pub(crate) fn list(resource: &Resource, listing: Listing, form: Form, now: Timestamp) -> Result<Answer, Status> {
     match form {
-        Form::Json => Ok(Answer::of("application/json", json(resource, listing))),
-        Form::Yaml => {
-            let AnswerBody::Chunks(mut chunks) = json(resource, listing) else {
-                return Err(Status::internal("a list is made of chunks"));
-            };
-            let mut all = Vec::new();
-            while let Some(chunk) = chunks.next_chunk() {
-                all.extend_from_slice(&chunk);
-            }
-            yaml(&all)
+        Form::Json => {
+            Ok(Answer::of("application/json", AnswerBody::Chunks(Box::new(json(resource, listing)))))
+        }
+        Form::Yaml => yaml(&whole(resource, listing)),
+        Form::Protobuf if resource.def.message.is_empty() => list(resource, listing, Form::Json, now),
+        Form::Protobuf => {
+            let message = format!("{}List", resource.def.message);
+            protobuf::answer(&message, &whole(resource, listing))
         }
         Form::Partial => Ok(Answer::json(partial_list(&listing))),
         Form::Table(include) => {
@@ -73,13 +71,23 @@ struct JsonList {
     left: u64,
 }
 
-fn json(resource: &Resource, listing: Listing) -> AnswerBody {
+fn json(resource: &Resource, listing: Listing) -> JsonList {
     let head = head(resource.def.kind, &resource.def.api_version(), &listing);
     let items: usize = listing.entries.iter().map(|entry| entry.json_len()).sum();
     let commas = listing.entries.len().saturating_sub(1);
     let left = (head.len() + items + commas + TAIL.len()) as u64;
     let entries = listing.entries.into_iter();
-    AnswerBody::Chunks(Box::new(JsonList { head: Some(head), entries, first: true, ended: false, left }))
+    JsonList { head: Some(head), entries, first: true, ended: false, left }
+}
+
+/// The whole list's JSON at once, for forms that are made from it.
+fn whole(resource: &Resource, listing: Listing) -> Vec<u8> {
+    let mut chunks = json(resource, listing);
+    let mut all = Vec::new();
+    while let Some(chunk) = chunks.next_chunk() {
+        all.extend_from_slice(&chunk);
+    }
+    all
 }
 
 impl Chunks for JsonList {

@@ -4,6 +4,7 @@
 
 mod list;
 mod partial;
+pub(crate) mod protobuf;
 mod table;
 
 pub(crate) use list::list;
@@ -20,6 +21,9 @@ pub(crate) fn json(resource: &Resource, json: Bytes, form: Form, now: Timestamp)
     match form {
         Form::Json => Ok(Answer::json(json)),
         Form::Yaml => yaml(&json),
+        // Custom kinds have no protobuf form.
+        Form::Protobuf if resource.def.message.is_empty() => Ok(Answer::json(json)),
+        Form::Protobuf => protobuf::answer(resource.def.message, &json),
         Form::Partial => partial::of_json(&json).map(Answer::json),
         Form::Table(include) => {
             let object = resource.kind.decode(&json).map_err(Status::internal)?;
@@ -62,6 +66,7 @@ pub(crate) fn event_object(
 ) -> Result<(), Status> {
     match form {
         Form::Json | Form::Yaml => out.extend_from_slice(entry_json),
+        Form::Protobuf => out.extend_from_slice(&protobuf::encode(resource.def.message, entry_json)?),
         Form::Partial => out.extend_from_slice(&partial::of_json(entry_json)?),
         Form::Table(include) => {
             let object = resource.kind.decode(entry_json).map_err(Status::internal)?;

@@ -5,17 +5,17 @@ use crate::call::Call;
 use crate::http::Answer;
 use api::field::{FieldError, FieldPath};
 use api::resource::{ResourceDef, Scope};
-use api::{Object, Reason, Status};
+use api::{Object, Reason, Status, Subresource};
 use k8s_openapi::api::core::v1::{Binding, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use registry::{Current, Part};
+use registry::{Current, Part, Write};
 
 const DEF: ResourceDef =
     ResourceDef::new("", "v1", "Binding", "bindings", "binding", Scope::Namespaced, "k8s.io.api.core.v1.Binding");
 
 pub(super) async fn bind(call: &Call<'_>) -> Result<Answer, Status> {
-    let binding: Binding = decode_other(call, "Binding")?;
+    let binding: Binding = decode_other(call, DEF.message)?;
     let name = binding.metadata.name.as_deref().unwrap_or_default();
     if !name.is_empty() && name != call.info.name {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
@@ -25,7 +25,7 @@ pub(super) async fn bind(call: &Call<'_>) -> Result<Answer, Status> {
 
 /// `POST …/bindings`, the older path: the pod is the one that the body names.
 pub(crate) async fn bind_collection(call: &Call<'_>) -> Result<Answer, Status> {
-    let binding: Binding = decode_other(call, "Binding")?;
+    let binding: Binding = decode_other(call, DEF.message)?;
     match binding.metadata.name.clone().filter(|name| !name.is_empty()) {
         Some(name) => bind_to(call, &binding, &name).await,
         None => Err(Status::bad_request("name is required")),
@@ -34,7 +34,7 @@ pub(crate) async fn bind_collection(call: &Call<'_>) -> Result<Answer, Status> {
 
 async fn bind_to(call: &Call<'_>, binding: &Binding, name: &str) -> Result<Answer, Status> {
     let node = check_target(binding, name)?;
-    let write = call.write()?;
+    let write = Write { subresource: Some(Subresource::Binding), ..call.write()? };
     let now = call.registry().now();
     let mut change = |current: &Current<'_>| assign(current.object, binding, node, now);
     call.registry().update(&call.resource, &write, Part::Given, call.namespace(), name, &mut change).await?;

@@ -22,7 +22,7 @@ const CAUSE: &str = "DisruptionBudget";
 const TRIES_MAX: usize = 10;
 
 pub(super) async fn evict(call: &Call<'_>) -> Result<Answer, Status> {
-    let eviction: Eviction = decode_other(call, "Eviction")?;
+    let eviction: Eviction = decode_other(call, "k8s.io.api.policy.v1.Eviction")?;
     let name = eviction.metadata.name.as_deref().unwrap_or_default();
     if !name.is_empty() && name != call.info.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));

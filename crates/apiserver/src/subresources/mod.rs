@@ -45,8 +45,9 @@ pub(crate) fn created() -> Result<Answer, Status> {
 }
 
 /// A body of a built-in type that is no resource of its own.
-pub(crate) fn decode_other<T: serde::de::DeserializeOwned>(call: &Call<'_>, kind: &str) -> Result<T, Status> {
-    let body = call.json_body()?;
+pub(crate) fn decode_other<T: serde::de::DeserializeOwned>(call: &Call<'_>, message: &str) -> Result<T, Status> {
+    let body = call.json_body(message)?;
+    let kind = message.rsplit('.').next().unwrap_or(message);
     serde_json::from_slice(&body).map_err(|error| {
         Status::bad_request(format!("{kind} in version \"v1\" cannot be handled as a {kind}: {error}"))
     })

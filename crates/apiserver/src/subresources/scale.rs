@@ -2,8 +2,8 @@
 
 use super::decode_other;
 use crate::call::Call;
-use crate::http::Answer;
-use crate::render::yaml;
+use crate::http::{Answer, Form};
+use crate::render::{protobuf, yaml};
 use crate::verbs::patch_kind;
 use api::field::{FieldError, FieldPath};
 use api::resource::{ResourceDef, Scope};
@@ -29,7 +29,7 @@ pub(super) async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
     match call.info.verb {
         "get" => get(call).await,
         "update" => {
-            let wanted: Scale = decode_other(call, "Scale")?;
+            let wanted: Scale = decode_other(call, DEF.message)?;
             set(call, &|_| Ok(wanted.clone())).await
         }
         "patch" => {
@@ -49,7 +49,11 @@ async fn get(call: &Call<'_>) -> Result<Answer, Status> {
 
 fn answer(call: &Call<'_>, scale: &Scale) -> Result<Answer, Status> {
     let json = serde_json::to_vec(scale).map_err(Status::internal)?;
-    if call.form == crate::http::Form::Yaml { yaml(&json) } else { Ok(Answer::json(json)) }
+    match call.form {
+        Form::Yaml => yaml(&json),
+        Form::Protobuf => protobuf::answer(DEF.message, &json),
+        _ => Ok(Answer::json(json)),
+    }
 }
 
 type MakeScale<'a> = &'a (dyn Fn(&Scale) -> Result<Scale, Status> + Send + Sync);

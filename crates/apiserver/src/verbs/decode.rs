@@ -14,7 +14,7 @@ struct TypeMeta {
 
 /// The call's body as an object of its resource.
 pub(crate) fn decode(call: &Call<'_>) -> Result<Decoded, Status> {
-    let json = call.json_body()?;
+    let json = call.json_body(call.def().message)?;
     let decoded = decode_body(&call.resource, &json, call.validation()?);
     decoded.map_err(|status| of_another_type(&call.resource, &json).unwrap_or(status))
 }

@@ -30,7 +30,7 @@ pub(crate) fn delete_options(call: &Call<'_>) -> Result<(DeleteRequest, bool), S
     let mut options = if call.body.is_empty() {
         Options::default()
     } else {
-        let body = call.json_body()?;
+        let body = call.json_body("k8s.io.apimachinery.pkg.apis.meta.v1.DeleteOptions")?;
         serde_json::from_slice(&body)
             .map_err(|error| Status::bad_request(format!("decoding DeleteOptions: {error}")))?
     };

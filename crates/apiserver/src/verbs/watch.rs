@@ -5,8 +5,9 @@
 
 use crate::call::Call;
 use crate::http::{Answer, AnswerBody, Form};
-use crate::render;
+use crate::render::{self, protobuf};
 use api::field::{FieldError, FieldPath};
+use api::schema::proto::watch_frame;
 use api::{Reason, Status};
 use bytes::Bytes;
 use k8s_openapi::jiff::Timestamp;
@@ -29,7 +30,8 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Answer, Status> {
     let timeout = timeout(call)?;
     let lines = Lines {
         watcher,
-        form: call.form,
+        // Custom kinds have no protobuf form.
+        form: if call.def().message.is_empty() && call.form == Form::Protobuf { Form::Json } else { call.form },
         registry: call.backend.registry.clone(),
         bookmarks,
         initial_end: initial_end && bookmarks,
@@ -43,7 +45,8 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Answer, Status> {
     let stream = futures::stream::unfold(lines, |mut lines| async move {
         lines.next_chunk().await.map(|chunk| (chunk, lines))
     });
-    Ok(Answer::of("application/json", AnswerBody::stream(stream)))
+    let content_type = if call.form == Form::Protobuf { protobuf::WATCH_TYPE } else { "application/json" };
+    Ok(Answer::of(content_type, AnswerBody::stream(stream)))
 }
 
 fn timeout(call: &Call<'_>) -> Result<Duration, Status> {
@@ -188,6 +191,11 @@ impl Lines {
     }
 
     fn write_event(&self, kind: &str, object: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+        if self.form == Form::Protobuf {
+            let object = protobuf::encode(self.watcher.resource().def.message, object)?;
+            out.extend_from_slice(&watch_frame(kind, &object));
+            return Ok(());
+        }
         out.extend_from_slice(br#"{"type":""#);
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(br#"","object":"#);
@@ -199,8 +207,22 @@ impl Lines {
 
     fn bookmark(&self, revision: Revision, initial_end: bool) -> Bytes {
         let object = bookmark_object(&self.watcher, self.form, revision, initial_end);
-        let mut line = br#"{"type":"BOOKMARK","object":"#.to_vec();
-        line.extend_from_slice(&object);
+        self.line("BOOKMARK", &object, self.watcher.resource().def.message)
+    }
+
+    /// One event that is no stored object's; `message` is its protobuf message.
+    fn line(&self, kind: &str, object: &[u8], message: &str) -> Bytes {
+        if self.form == Form::Protobuf {
+            return match protobuf::encode(message, object) {
+                Ok(object) => Bytes::from(watch_frame(kind, &object)),
+                Err(error) => {
+                    tracing::error!(%error, "an event does not encode");
+                    Bytes::new()
+                }
+            };
+        }
+        let mut line = format!(r#"{{"type":"{kind}","object":"#).into_bytes();
+        line.extend_from_slice(object);
         line.extend_from_slice(b"}\n");
         Bytes::from(line)
     }
@@ -208,13 +230,13 @@ impl Lines {
     /// The last line of a watch that cannot go on.
     fn error(&mut self, status: &Status) -> Bytes {
         self.ended = true;
-        let mut line = br#"{"type":"ERROR","object":"#.to_vec();
         match serde_json::to_vec(&status.object()) {
-            Ok(object) => line.extend_from_slice(&object),
-            Err(error) => tracing::error!(%error, "a Status does not encode"),
+            Ok(object) => self.line("ERROR", &object, protobuf::STATUS),
+            Err(error) => {
+                tracing::error!(%error, "a Status does not encode");
+                Bytes::new()
+            }
         }
-        line.extend_from_slice(b"}\n");
-        Bytes::from(line)
     }
 }
 
@@ -229,7 +251,7 @@ pub(crate) fn bookmark_object(watcher: &Watcher, form: Form, revision: Revision,
             format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{metadata}}}"#)
                 .into_bytes()
         }
-        Form::Json | Form::Yaml => {
+        Form::Json | Form::Yaml | Form::Protobuf => {
             format!(r#"{{"kind":"{}","apiVersion":"{}","metadata":{metadata}}}"#, def.kind, def.api_version())
                 .into_bytes()
         }

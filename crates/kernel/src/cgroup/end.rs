@@ -26,7 +26,9 @@ impl Cgroup {
         {
             match std::fs::write(&file, "1") {
                 // Kernels before 5.14 have no such file.
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::file("write", &file)(error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::file("write", &file)(error));
+                }
                 _ => {}
             }
         }

@@ -95,7 +95,8 @@ impl Cgroup {
             };
         }
         let (own, both) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
-        let with_swap = limits.memory_and_swap_bytes_max.filter(|_| self.file("memory", both).is_some_and(|f| f.exists()));
+        let with_swap =
+            limits.memory_and_swap_bytes_max.filter(|_| self.file("memory", both).is_some_and(|f| f.exists()));
         // The kernel refuses any moment at which the limit with swap is the lower one: growing sets it first.
         match with_swap {
             Some(value) if self.set("memory", own, &memory.to_string()).is_err() => {

@@ -67,7 +67,9 @@ fn limits_hold_and_oom_kills_are_counted() {
     };
     group.limit(&limits).unwrap();
     assert_eq!(group.stats().memory_bytes_max, Some(20 << 20));
-    group.limit(&Limits { memory_bytes_max: Some(30 << 20), memory_and_swap_bytes_max: Some(30 << 20), ..limits }).unwrap();
+    group
+        .limit(&Limits { memory_bytes_max: Some(30 << 20), memory_and_swap_bytes_max: Some(30 << 20), ..limits })
+        .unwrap();
     assert_eq!(group.stats().memory_bytes_max, Some(30 << 20), "a limit can grow");
     let hog = in_group(&group, "tail /dev/zero; echo ended $?");
     let output = hog.wait_with_output().unwrap();

@@ -21,7 +21,12 @@ pub(crate) enum Failure {
 }
 
 /// `timeout` of zero is none.
-pub(crate) async fn run(runtime: &dyn Runtime, id: &str, command: &[String], timeout: Duration) -> Result<Done, Failure> {
+pub(crate) async fn run(
+    runtime: &dyn Runtime,
+    id: &str,
+    command: &[String],
+    timeout: Duration,
+) -> Result<Done, Failure> {
     let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
     let request = ExecSyncRequest { container_id: id.to_owned(), cmd: command.to_vec(), timeout: seconds };
     match runtime.exec_sync(request).await {

@@ -29,7 +29,8 @@ pub(crate) async fn check(address: &str, service: &str) -> Result<Result<(), Str
     let answered = async {
         let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
         let early = answer.headers().get("grpc-status").cloned();
-        let body = Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
+        let body =
+            Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
         let code = early.or_else(|| body.trailers().and_then(|trailers| trailers.get("grpc-status").cloned()));
         Ok::<_, String>((code, body.to_bytes()))
     };
@@ -46,7 +47,9 @@ pub(crate) async fn check(address: &str, service: &str) -> Result<Result<(), Str
         match (code, serving_status(&body)) {
             ("0", SERVING) => Ok(()),
             ("0", other) => Err(format!("service unhealthy (responded with {:?})", status_name(other))),
-            ("12", _) => Err("error: this server does not implement the grpc health protocol (grpc.health.v1.Health)".into()),
+            ("12", _) => {
+                Err("error: this server does not implement the grpc health protocol (grpc.health.v1.Health)".into())
+            }
             (code, _) => Err(format!("error: health rpc probe failed with status {code}")),
         }
     }))

@@ -36,7 +36,8 @@ pub(crate) async fn run(
     }
     if let Some(action) = &hook.http_get {
         let what = format!("HTTP lifecycle hook ({}) {whose}", action.path.as_deref().unwrap_or_default());
-        let target = http::Target::new(action, container, address, AGENT).map_err(|error| format!("{what} - error: {error}"))?;
+        let target =
+            http::Target::new(action, container, address, AGENT).map_err(|error| format!("{what} - error: {error}"))?;
         // Any answer will do, as upstream.
         return http::get(target, HTTP_TIMEOUT).await.map(drop).map_err(|error| format!("{what} - error: {error}"));
     }

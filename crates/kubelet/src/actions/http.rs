@@ -25,7 +25,12 @@ pub(crate) struct Target {
 
 impl Target {
     /// From a probe or hook; `address` is the pod's.
-    pub(crate) fn new(action: &HTTPGetAction, container: &Container, address: &str, agent: &str) -> Result<Target, String> {
+    pub(crate) fn new(
+        action: &HTTPGetAction,
+        container: &Container,
+        address: &str,
+        agent: &str,
+    ) -> Result<Target, String> {
         let host = action.host.as_deref().filter(|host| !host.is_empty()).unwrap_or(address);
         let path = action.path.as_deref().unwrap_or_default();
         let mut headers: Vec<(String, String)> =
@@ -130,7 +135,8 @@ where
     for (name, value) in &target.headers {
         request = request.header(name, value);
     }
-    let request = request.header("Connection", "close").body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+    let request =
+        request.header("Connection", "close").body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
     let answered = async {
         let answer = sender.send_request(request).await.map_err(plain)?;
         let status = answer.status().as_u16();
@@ -157,7 +163,13 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn target(port: u16, path: &str) -> Target {
-        Target { https: false, host: "127.0.0.1".into(), port, path: path.into(), headers: vec![("X-A".into(), "b".into())] }
+        Target {
+            https: false,
+            host: "127.0.0.1".into(),
+            port,
+            path: path.into(),
+            headers: vec![("X-A".into(), "b".into())],
+        }
     }
 
     /// Serves one answer per connection, and answers what was asked.

@@ -10,7 +10,13 @@ use std::time::Duration;
 const AGENT: &str = "kube-probe/1.37";
 
 /// Asks once. `address` is the pod's.
-pub(crate) async fn run(runtime: &dyn Runtime, probe: &Probe, container: &Container, id: &str, address: &str) -> Outcome {
+pub(crate) async fn run(
+    runtime: &dyn Runtime,
+    probe: &Probe,
+    container: &Container,
+    id: &str,
+    address: &str,
+) -> Outcome {
     let seconds = probe.timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
     let timeout = Duration::from_secs(seconds.unwrap_or(1));
     if let Some(action) = &probe.exec {
@@ -35,9 +41,11 @@ async fn in_container(runtime: &dyn Runtime, command: &[String], id: &str, timeo
     match exec::run(runtime, id, command, timeout).await {
         Ok(done) if done.code == 0 => Outcome::Success,
         Ok(done) => Outcome::Failure(done.output),
-        Err(Failure::TimedOut) => {
-            Outcome::Failure(format!("command timed out: {:?} timed out after {}s", command.join(" "), timeout.as_secs()))
-        }
+        Err(Failure::TimedOut) => Outcome::Failure(format!(
+            "command timed out: {:?} timed out after {}s",
+            command.join(" "),
+            timeout.as_secs()
+        )),
         Err(Failure::Impossible(error)) => Outcome::Error(error),
     }
 }

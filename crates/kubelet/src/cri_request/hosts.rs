@@ -36,7 +36,8 @@ pub(crate) fn content(pod: &Pod, pod_ips: &[String], domain: &str, host: &str) -
         text.push_str("\n# Entries added by HostAliases.\n");
         for alias in aliases {
             // Writing to a String cannot fail.
-            writeln!(text, "{}\t{}", alias.ip, alias.hostnames.as_deref().unwrap_or_default().join("\t")).expect("a String grows");
+            writeln!(text, "{}\t{}", alias.ip, alias.hostnames.as_deref().unwrap_or_default().join("\t"))
+                .expect("a String grows");
         }
     }
     text

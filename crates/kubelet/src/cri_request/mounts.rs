@@ -27,7 +27,9 @@ pub(crate) fn plan(
     let mut planned = Vec::new();
     for mount in container.volume_mounts.iter().flatten() {
         let volume = volumes.iter().find(|volume| volume.name == mount.name);
-        let volume = volume.ok_or_else(|| format!("cannot find volume {:?} to mount into container {:?}", mount.name, container.name))?;
+        let volume = volume.ok_or_else(|| {
+            format!("cannot find volume {:?} to mount into container {:?}", mount.name, container.name)
+        })?;
         let host_path = source(volume).ok_or_else(|| format!("volume {:?} has no place on this node", volume.name))?;
         planned.push(Planned {
             volume: volume.clone(),
@@ -46,7 +48,10 @@ pub(crate) fn plan(
 
 /// Volumes that show API objects are read-only, whatever the mount says, as upstream.
 fn shows_objects(volume: &Volume) -> bool {
-    volume.config_map.is_some() || volume.secret.is_some() || volume.downward_api.is_some() || volume.projected.is_some()
+    volume.config_map.is_some()
+        || volume.secret.is_some()
+        || volume.downward_api.is_some()
+        || volume.projected.is_some()
 }
 
 fn absolute(path: &str) -> String {
@@ -72,7 +77,9 @@ fn sub_path(mount: &VolumeMount, environment: &Environment) -> Result<String, St
             value
         });
         return match missing.into_inner() {
-            Some(name) => Err(format!("failed to expand subPath for volumeMount {:?}: missing value for {name:?}", mount.name)),
+            Some(name) => {
+                Err(format!("failed to expand subPath for volumeMount {:?}: missing value for {name:?}", mount.name))
+            }
             None => Ok(expanded),
         };
     }

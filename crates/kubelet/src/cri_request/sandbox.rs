@@ -11,7 +11,13 @@ use cri::v1::{
 use k8s_openapi::api::core::v1::Pod;
 
 /// `cgroup_parent` is the pod's own group.
-pub(crate) fn config(pod: &Pod, attempt: u32, dirs: &Dirs, cgroup_parent: &str, cluster: &dns::ClusterDns) -> PodSandboxConfig {
+pub(crate) fn config(
+    pod: &Pod,
+    attempt: u32,
+    dirs: &Dirs,
+    cgroup_parent: &str,
+    cluster: &dns::ClusterDns,
+) -> PodSandboxConfig {
     let spec = pod::spec(pod);
     let sysctls = spec.security_context.iter().flat_map(|context| context.sysctls.iter().flatten());
     let hostname = match spec.set_hostname_as_fqdn.unwrap_or(false).then_some(spec.subdomain.as_deref()).flatten() {

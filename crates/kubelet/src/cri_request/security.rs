@@ -45,7 +45,8 @@ fn privileged(context: Option<&SecurityContext>) -> bool {
 /// Namespaces that all containers of the pod share; `target` is the container id whose processes an ephemeral one sees.
 fn namespaces(pod: &Pod, target: Option<&str>) -> NamespaceOption {
     let spec = pod::spec(pod);
-    let or_node = |host: Option<bool>, own: NamespaceMode| if host.unwrap_or(false) { NamespaceMode::Node } else { own };
+    let or_node =
+        |host: Option<bool>, own: NamespaceMode| if host.unwrap_or(false) { NamespaceMode::Node } else { own };
     let shared = spec.share_process_namespace.unwrap_or(false);
     let own_pid = if shared { NamespaceMode::Pod } else { NamespaceMode::Container };
     let pid = if target.is_some() { NamespaceMode::Target } else { or_node(spec.host_pid, own_pid) };
@@ -77,7 +78,8 @@ fn seccomp(profile: Option<&SeccompProfile>, privileged: bool, profiles: &Path) 
         }
         _ => (ProfileType::RuntimeDefault, ""),
     };
-    let localhost_ref = if local.is_empty() { String::new() } else { profiles.join(local).to_string_lossy().into_owned() };
+    let localhost_ref =
+        if local.is_empty() { String::new() } else { profiles.join(local).to_string_lossy().into_owned() };
     SecurityProfile { profile_type: kind as i32, localhost_ref }
 }
 
@@ -85,7 +87,8 @@ fn seccomp(profile: Option<&SeccompProfile>, privileged: bool, profiles: &Path) 
 pub(crate) fn of_sandbox(pod: &Pod, profiles: &Path) -> LinuxSandboxSecurityContext {
     let context = pod_context(pod);
     let (supplemental_groups, policy) = supplemental_groups(pod);
-    let any_privileged = pod::containers::all(pod).any(|(_, container)| privileged(container.security_context.as_ref()));
+    let any_privileged =
+        pod::containers::all(pod).any(|(_, container)| privileged(container.security_context.as_ref()));
     LinuxSandboxSecurityContext {
         namespace_options: Some(namespaces(pod, None)),
         run_as_user: context.and_then(|context| context.run_as_user).map(|value| Int64Value { value }),
@@ -205,7 +208,10 @@ mod tests {
 
     #[test]
     fn seccomp_is_the_runtimes_unless_asked_otherwise() {
-        let profile = |kind: &str, local: Option<&str>| SeccompProfile { type_: kind.into(), localhost_profile: local.map(str::to_owned) };
+        let profile = |kind: &str, local: Option<&str>| SeccompProfile {
+            type_: kind.into(),
+            localhost_profile: local.map(str::to_owned),
+        };
         let root = Path::new("/p");
         let kind = |profile: Option<&SeccompProfile>, privileged| seccomp(profile, privileged, root).profile_type;
         assert_eq!(kind(None, false), ProfileType::RuntimeDefault as i32);

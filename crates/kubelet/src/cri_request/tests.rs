@@ -32,7 +32,8 @@ spec:
 #[test]
 fn a_sandbox_carries_the_pods_settings() {
     let pod = from_yaml(POD);
-    let dns = dns::ClusterDns { servers: vec!["10.43.0.10".into()], domain: "cluster.local".into(), ..Default::default() };
+    let dns =
+        dns::ClusterDns { servers: vec!["10.43.0.10".into()], domain: "cluster.local".into(), ..Default::default() };
     let config = sandbox::config(&pod, 2, &Dirs::new(Path::new("/d")), "/kubepods/burstable/podu1", &dns);
     let metadata = config.metadata.unwrap();
     assert_eq!((metadata.name.as_str(), metadata.namespace.as_str(), metadata.attempt), ("web", "shop", 2));
@@ -40,9 +41,15 @@ fn a_sandbox_carries_the_pods_settings() {
     assert_eq!((config.labels["app"].as_str(), config.labels[labels::POD_UID].as_str()), ("web", "u1"));
     assert_eq!(config.annotations["note"], "x");
     let mapping = &config.port_mappings[0];
-    assert_eq!((mapping.protocol, mapping.container_port, mapping.host_port), (cri::v1::Protocol::Udp as i32, 80, 8080));
+    assert_eq!(
+        (mapping.protocol, mapping.container_port, mapping.host_port),
+        (cri::v1::Protocol::Udp as i32, 80, 8080)
+    );
     let linux = config.linux.unwrap();
-    assert_eq!((linux.cgroup_parent.as_str(), linux.sysctls["net.core.somaxconn"].as_str()), ("/kubepods/burstable/podu1", "9"));
+    assert_eq!(
+        (linux.cgroup_parent.as_str(), linux.sysctls["net.core.somaxconn"].as_str()),
+        ("/kubepods/burstable/podu1", "9")
+    );
     let security = linux.security_context.unwrap();
     assert_eq!(security.run_as_user.unwrap().value, 1000);
     assert_eq!(security.supplemental_groups, [3000]);
@@ -74,10 +81,14 @@ fn a_container_carries_its_settings() {
     });
     assert_eq!((config.command.join(" "), config.args.join(" ")), ("sh -c echo x".into(), "$(MISSING)".into()));
     assert_eq!(config.log_path, "a/3.log");
-    assert_eq!((config.labels[labels::CONTAINER_NAME].as_str(), config.annotations[labels::RESTART_COUNT].as_str()), ("a", "3"));
+    assert_eq!(
+        (config.labels[labels::CONTAINER_NAME].as_str(), config.annotations[labels::RESTART_COUNT].as_str()),
+        ("a", "3")
+    );
     let image = config.image.unwrap();
     assert_eq!((image.image.as_str(), image.user_specified_image.as_str()), ("sha256:1", "busybox:1"));
-    let mounts: Vec<_> = config.mounts.iter().map(|m| (m.container_path.as_str(), m.host_path.as_str(), m.readonly)).collect();
+    let mounts: Vec<_> =
+        config.mounts.iter().map(|m| (m.container_path.as_str(), m.host_path.as_str(), m.readonly)).collect();
     let wanted = [
         ("/cfg", "/d/pods/u1/volumes/kubernetes.io~configmap/cfg", true),
         ("/tmp", "/d/pods/u1/volumes/kubernetes.io~empty-dir/tmp", false),

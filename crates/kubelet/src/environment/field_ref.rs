@@ -82,7 +82,8 @@ mod tests {
         let pod = pod::tests::from_yaml(
             "{metadata: {labels: {a: x, 'b.c/d': \"y\\n\\\"z\"}}, spec: {nodeName: n1, serviceAccountName: sa, containers: []}}",
         );
-        let addresses = Addresses { host_ips: vec!["192.0.2.1".into()], pod_ips: vec!["10.0.0.1".into(), "fd00::1".into()] };
+        let addresses =
+            Addresses { host_ips: vec!["192.0.2.1".into()], pod_ips: vec!["10.0.0.1".into(), "fd00::1".into()] };
         let check = |path: &str, wanted: &str| assert_eq!(value(&pod, path, &addresses).unwrap(), wanted, "{path}");
         check("metadata.name", "web");
         check("metadata.labels['b.c/d']", "y\n\"z");

@@ -6,7 +6,12 @@ use api::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Pod, ResourceFieldSelector};
 
 /// The amount in units of the divisor, rounded up. A limit that is not set is what the node has to give.
-pub(crate) fn value(pod: &Pod, container: &str, selector: &ResourceFieldSelector, node: &Amounts) -> Result<String, String> {
+pub(crate) fn value(
+    pod: &Pod,
+    container: &str,
+    selector: &ResourceFieldSelector,
+    node: &Amounts,
+) -> Result<String, String> {
     let name = selector.container_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(container);
     let (_, container) = find(pod, name).ok_or_else(|| format!("container {name} not found"))?;
     let unsupported = || format!("unsupported container resource : {}", selector.resource);

@@ -53,7 +53,8 @@ mod tests {
             "{metadata: {name: my-web}, spec: {clusterIP: 10.43.0.5, ports: [{name: http-alt, port: 80}, {port: 53, protocol: UDP}]}}",
         )
         .unwrap();
-        let lines: Vec<String> = variables(&service).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let lines: Vec<String> =
+            variables(&service).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             lines,
             [
@@ -75,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_headless_service_has_none() {
-        let service: Service = serde_saphyr::from_str("{metadata: {name: a}, spec: {clusterIP: None, ports: [{port: 1}]}}").unwrap();
+        let service: Service =
+            serde_saphyr::from_str("{metadata: {name: a}, spec: {clusterIP: None, ports: [{port: 1}]}}").unwrap();
         assert_eq!(variables(&service), []);
     }
 }

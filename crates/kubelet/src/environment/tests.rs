@@ -2,7 +2,8 @@ use super::*;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 
 fn objects() -> Objects {
-    let map: ConfigMap = serde_saphyr::from_str("{metadata: {name: cfg}, data: {KEY: from-map, 'dotted.key': d}}").unwrap();
+    let map: ConfigMap =
+        serde_saphyr::from_str("{metadata: {name: cfg}, data: {KEY: from-map, 'dotted.key': d}}").unwrap();
     let secret: Secret = serde_saphyr::from_str("{metadata: {name: sec}, data: {PASS: c2VjcmV0}}").unwrap();
     let mut objects = Objects::default();
     objects.config_maps.insert("cfg".into(), Some(Arc::new(map)));
@@ -14,14 +15,22 @@ fn objects() -> Objects {
 
 fn services() -> Vec<Arc<Service>> {
     let service = |namespace: &str, name: &str, ip: &str| {
-        let yaml = format!("{{metadata: {{namespace: {namespace}, name: {name}}}, spec: {{clusterIP: {ip}, ports: [{{port: 443}}]}}}}");
+        let yaml = format!(
+            "{{metadata: {{namespace: {namespace}, name: {name}}}, spec: {{clusterIP: {ip}, ports: [{{port: 443}}]}}}}"
+        );
         Arc::new(serde_saphyr::from_str(&yaml).unwrap())
     };
-    vec![service("default", "kubernetes", "10.43.0.1"), service("shop", "db", "10.43.0.2"), service("other", "x", "10.43.0.3")]
+    vec![
+        service("default", "kubernetes", "10.43.0.1"),
+        service("shop", "db", "10.43.0.2"),
+        service("other", "x", "10.43.0.3"),
+    ]
 }
 
 fn built(spec: &str, container: &str) -> Result<Vec<String>, String> {
-    let pod = pod::tests::from_yaml(&format!("{{metadata: {{namespace: shop}}, spec: {{{spec} containers: [{{name: a, {container}}}]}}}}"));
+    let pod = pod::tests::from_yaml(&format!(
+        "{{metadata: {{namespace: shop}}, spec: {{{spec} containers: [{{name: a, {container}}}]}}}}"
+    ));
     let sources = Sources {
         pod: &pod,
         objects: &objects(),
@@ -40,7 +49,10 @@ fn values_come_from_their_sources_in_order() {
         let own: Vec<&str> = all.iter().map(String::as_str).filter(|line| !line.starts_with("KUBERNETES_")).collect();
         assert_eq!(own, wanted, "{container}");
     };
-    check("env: [{name: A, value: x}, {name: B, value: '$(A)/$(C)'}, {name: C, value: z}]", &["A=x", "B=x/$(C)", "C=z"]);
+    check(
+        "env: [{name: A, value: x}, {name: B, value: '$(A)/$(C)'}, {name: C, value: z}]",
+        &["A=x", "B=x/$(C)", "C=z"],
+    );
     check("envFrom: [{configMapRef: {name: cfg}, prefix: P_}]", &["P_KEY=from-map", "P_dotted.key=d"]);
     check("envFrom: [{configMapRef: {name: cfg}}], env: [{name: KEY, value: own}]", &["KEY=own", "dotted.key=d"]);
     check("envFrom: [{secretRef: {name: sec}}]", &["PASS=secret"]);
@@ -60,14 +72,22 @@ fn what_is_missing_is_named() {
         "env: [{name: A, valueFrom: {configMapKeyRef: {name: cfg, key: gone}}}]",
         "couldn't find key gone in ConfigMap shop/cfg",
     );
-    check("env: [{name: A, valueFrom: {secretKeyRef: {name: sec, key: gone}}}]", "couldn't find key gone in Secret shop/sec");
+    check(
+        "env: [{name: A, valueFrom: {secretKeyRef: {name: sec, key: gone}}}]",
+        "couldn't find key gone in Secret shop/sec",
+    );
 }
 
 #[test]
 fn links_are_the_namespaces_services_and_always_the_api() {
     let with: Vec<String> = built("", "").unwrap();
-    assert!(with.contains(&"KUBERNETES_SERVICE_HOST=10.43.0.1".into()) && with.contains(&"DB_SERVICE_HOST=10.43.0.2".into()));
+    assert!(
+        with.contains(&"KUBERNETES_SERVICE_HOST=10.43.0.1".into())
+            && with.contains(&"DB_SERVICE_HOST=10.43.0.2".into())
+    );
     assert!(!with.iter().any(|line| line.starts_with("X_")), "other namespaces' services are not linked");
     let without = built("enableServiceLinks: false,", "").unwrap();
-    assert!(without.contains(&"KUBERNETES_SERVICE_PORT=443".into()) && !without.iter().any(|line| line.starts_with("DB_")));
+    assert!(
+        without.contains(&"KUBERNETES_SERVICE_PORT=443".into()) && !without.iter().any(|line| line.starts_with("DB_"))
+    );
 }

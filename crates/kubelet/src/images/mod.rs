@@ -113,7 +113,8 @@ pub(crate) async fn ensure(context: &Context, pod: &Pod, container: &Container) 
     let size = status(context, &image).await.ok().flatten().map_or(0, |image| image.size);
     let took = |since: Instant| go_duration(SignedDuration::try_from(since.elapsed()).unwrap_or_default());
     let (own, all) = (took(pulling), took(waiting));
-    let text = format!("Successfully pulled image {written:?} in {own} ({all} including waiting). Image size: {size} bytes.");
+    let text =
+        format!("Successfully pulled image {written:?} in {own} ({all} including waiting). Image size: {size} bytes.");
     record(Note::normal("Pulled", text));
     Ok(())
 }

@@ -9,7 +9,10 @@ pub(crate) fn with_tag(name: &str) -> Result<String, String> {
     let last = path.rsplit('/').next().unwrap_or_default();
     let tag = last.split_once(':').map(|(_, tag)| tag);
     let repository = path.strip_suffix(&tag.map(|tag| format!(":{tag}")).unwrap_or_default()).unwrap_or(path);
-    if !is_repository(repository) || tag.is_some_and(|tag| !is_tag(tag)) || digest.is_some_and(|digest| !is_digest(digest)) {
+    if !is_repository(repository)
+        || tag.is_some_and(|tag| !is_tag(tag))
+        || digest.is_some_and(|digest| !is_digest(digest))
+    {
         return Err(format!(
             "Failed to apply default image tag {name:?}: couldn't parse image name {name:?}: invalid reference format"
         ));

@@ -38,7 +38,12 @@ const BLOCK: usize = 32 << 10;
 const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// Sends the log to `sink` until it ends, is long enough, or nobody reads it any more.
-pub(crate) async fn stream(path: PathBuf, wanted: Wanted, growth: Option<Growth>, sink: mpsc::Sender<Bytes>) -> io::Result<()> {
+pub(crate) async fn stream(
+    path: PathBuf,
+    wanted: Wanted,
+    growth: Option<Growth>,
+    sink: mpsc::Sender<Bytes>,
+) -> io::Result<()> {
     let (file, start) = open_at_tail(&path, wanted.tail_lines).await?;
     let mut reader = Reader { path, file, pending: BytesMut::new() };
     reader.file.seek(io::SeekFrom::Start(start)).await?;
@@ -199,7 +204,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("0.log");
         let partial = "2026-01-01T00:00:03Z stdout P par\n";
-        let text = [entry(1, "stdout", "one"), entry(2, "stderr", "two"), partial.into(), entry(4, "stdout", "tial")].concat();
+        let text =
+            [entry(1, "stdout", "one"), entry(2, "stderr", "two"), partial.into(), entry(4, "stdout", "tial")].concat();
         std::fs::write(&path, text).unwrap();
         let all = Wanted::default();
         assert_eq!(collect(&path, all.clone()).await, "one\ntwo\npartial\n");

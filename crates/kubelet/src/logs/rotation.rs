@@ -57,7 +57,8 @@ fn prune(file: &Path) -> io::Result<()> {
     let mut old: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
-        let is_old = entry.file_name().to_str().and_then(|own| own.strip_prefix(name)).is_some_and(|rest| rest.starts_with('.'));
+        let is_old =
+            entry.file_name().to_str().and_then(|own| own.strip_prefix(name)).is_some_and(|rest| rest.starts_with('.'));
         if is_old {
             old.push(entry.path());
         }
@@ -82,7 +83,8 @@ mod tests {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
         prune(&live).unwrap();
-        let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left.len(), 6);
         assert!(!left.contains(&names[1].to_owned()) && left.contains(&"10.log".to_owned()));

@@ -10,22 +10,46 @@ pub(crate) enum Effect {
     /// Directories, cgroup and volumes. Answered `VolumesReady` or `VolumesFailed`.
     SetUpVolumes,
     /// Answered `SandboxCreated` or `SandboxFailed`.
-    CreateSandbox { attempt: u32 },
+    CreateSandbox {
+        attempt: u32,
+    },
     /// Answered `SandboxStopped` (and an observation of what ended with it) or `SandboxStopFailed`.
-    StopSandbox { id: String },
+    StopSandbox {
+        id: String,
+    },
     /// Answered `ImageReady` or `ImageFailed`.
-    EnsureImage { container: Name },
+    EnsureImage {
+        container: Name,
+    },
     /// Answered `Started` or `StartFailed`.
-    StartContainer { container: Name, attempt: u32, sandbox: String },
+    StartContainer {
+        container: Name,
+        attempt: u32,
+        sandbox: String,
+    },
     /// Answered `PostStartDone`.
-    PostStart { container: Name, id: String },
+    PostStart {
+        container: Name,
+        id: String,
+    },
     /// preStop hook if `hook`, then the stop signal, then the end by force after `grace_seconds` in all.
     /// Answered by an observation, or `StopFailed`.
-    StopContainer { container: Name, id: String, grace_seconds: i64, hook: bool },
+    StopContainer {
+        container: Name,
+        id: String,
+        grace_seconds: i64,
+        hook: bool,
+    },
     /// Answered `Probed`.
-    Probe { container: Name, id: String, kind: ProbeKind },
+    Probe {
+        container: Name,
+        id: String,
+        kind: ProbeKind,
+    },
     /// Dead containers that nobody will ask for again.
-    RemoveContainers { ids: Vec<String> },
+    RemoveContainers {
+        ids: Vec<String>,
+    },
     /// Volumes unmounted, cgroup removed. Answered `CleanedUp` or `CleanUpFailed`.
     CleanUp,
     /// Containers, sandboxes, logs and directories removed. Answered `Forgotten` or `ForgetFailed`.

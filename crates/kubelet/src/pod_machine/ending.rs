@@ -19,9 +19,8 @@ pub(super) fn run(state: &mut PodState, now: Timestamp, out: &mut Vec<Effect>) {
         }
     }
     stop_containers(state, &ending, now, out);
-    let busy = |container: &super::state::ContainerState| {
-        container.instance().is_some() || container.step == Step::Starting
-    };
+    let busy =
+        |container: &super::state::ContainerState| container.instance().is_some() || container.step == Step::Starting;
     if state.containers.iter().any(busy) {
         probe(state, true, now, out);
         return;

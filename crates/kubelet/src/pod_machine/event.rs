@@ -17,28 +17,65 @@ pub(crate) enum Event {
     /// What the runtime holds.
     Observed(Observation),
     VolumesReady,
-    VolumesFailed(String),
-    SandboxCreated { id: String, ips: Vec<String> },
+    VolumesFailed,
+    SandboxCreated {
+        id: String,
+        ips: Vec<String>,
+    },
     SandboxFailed(String),
     SandboxStopped,
-    SandboxStopFailed(String),
-    ImageReady { container: Name },
-    ImageFailed { container: Name, reason: PullFailure, message: String },
-    Started { container: Name, id: String, started_at: Timestamp, image: String, image_id: String },
+    SandboxStopFailed,
+    ImageReady {
+        container: Name,
+    },
+    ImageFailed {
+        container: Name,
+        reason: PullFailure,
+        message: String,
+    },
+    Started {
+        container: Name,
+        id: String,
+        started_at: Timestamp,
+        image: String,
+        image_id: String,
+    },
     /// `ended` where the runtime had made the container already and keeps it as one that failed.
-    StartFailed { container: Name, reason: &'static str, message: String, ended: Option<Exit> },
-    PostStartDone { container: Name, id: String, result: Result<(), String> },
+    StartFailed {
+        container: Name,
+        reason: &'static str,
+        message: String,
+        ended: Option<Exit>,
+    },
+    PostStartDone {
+        container: Name,
+        id: String,
+        result: Result<(), String>,
+    },
     /// The stop was carried out; the exit itself comes as an observation.
-    StopFailed { container: Name, id: String, message: String },
-    Probed { container: Name, id: String, kind: ProbeKind, outcome: Outcome },
+    StopFailed {
+        container: Name,
+        id: String,
+    },
+    Probed {
+        container: Name,
+        id: String,
+        kind: ProbeKind,
+        outcome: Outcome,
+    },
     CleanedUp,
-    CleanUpFailed(String),
+    CleanUpFailed,
     Forgotten,
-    ForgetFailed(String),
+    ForgetFailed,
     /// The node cannot take it.
-    Refused { reason: String, message: String },
+    Refused {
+        reason: String,
+        message: String,
+    },
     /// The node needs its room.
-    Evicted { message: String },
+    Evicted {
+        message: String,
+    },
     /// The time asked for has come.
     Timer,
 }
@@ -98,6 +135,8 @@ pub(crate) struct ObservedContainer {
 pub(crate) enum ObservedRun {
     /// Made, not started: left over from a start that was interrupted.
     Created,
-    Running { started_at: Timestamp },
+    Running {
+        started_at: Timestamp,
+    },
     Exited(Exit),
 }

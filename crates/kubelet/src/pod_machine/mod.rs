@@ -12,12 +12,12 @@ mod event;
 mod observe;
 mod probes;
 mod report;
+#[cfg(test)]
+mod script_tests;
 mod start;
 mod state;
 mod sync;
 mod take;
-#[cfg(test)]
-mod script_tests;
 
 pub(crate) use effect::{Effect, Note};
 pub(crate) use event::{Event, Observation, ObservedContainer, ObservedRun, ObservedSandbox, PullFailure};

@@ -90,7 +90,7 @@ impl Player {
         let rest = |from: usize| words[from..].join(" ");
         match *words {
             ["volumes", "ready"] => Event::VolumesReady,
-            ["volumes", "failed", ..] => Event::VolumesFailed(rest(2)),
+            ["volumes", "failed"] => Event::VolumesFailed,
             ["sandbox", "created", id, ip] => Event::SandboxCreated { id: id.into(), ips: vec![ip.into()] },
             ["sandbox", "failed", ..] => Event::SandboxFailed(rest(2)),
             ["sandbox", "stopped"] => Event::SandboxStopped,
@@ -115,17 +115,18 @@ impl Player {
                 Event::StartFailed { container: name.into(), reason, message, ended: None }
             }
             ["start-ended", name, id, ..] => {
-                let exit = Exit { id: id.into(), code: 128, reason: "StartError".into(), finished_at: now, ..Exit::default() };
+                let exit =
+                    Exit { id: id.into(), code: 128, reason: "StartError".into(), finished_at: now, ..Exit::default() };
                 let reason = "RunContainerError";
                 Event::StartFailed { container: name.into(), reason, message: rest(3), ended: Some(exit) }
             }
-            ["hook", "done", name, id] => Event::PostStartDone { container: name.into(), id: id.into(), result: Ok(()) },
+            ["hook", "done", name, id] => {
+                Event::PostStartDone { container: name.into(), id: id.into(), result: Ok(()) }
+            }
             ["hook", "failed", name, id, ..] => {
                 Event::PostStartDone { container: name.into(), id: id.into(), result: Err(rest(4)) }
             }
-            ["stop-failed", name, id] => {
-                Event::StopFailed { container: name.into(), id: id.into(), message: "no".into() }
-            }
+            ["stop-failed", name, id] => Event::StopFailed { container: name.into(), id: id.into() },
             ["probe", name, id, kind, result, ..] => Event::Probed {
                 container: name.into(),
                 id: id.into(),

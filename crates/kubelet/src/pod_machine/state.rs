@@ -121,10 +121,18 @@ impl Setup {
 pub(crate) enum Sandbox {
     None(Retry),
     Creating(Retry),
-    Ready { id: String },
+    Ready {
+        id: String,
+    },
     /// It ended by itself: what is left of it must be stopped before the next.
-    Lost { id: String, retry: Retry },
-    Stopping { id: String, retry: Retry },
+    Lost {
+        id: String,
+        retry: Retry,
+    },
+    Stopping {
+        id: String,
+        retry: Retry,
+    },
 }
 
 impl Sandbox {
@@ -359,7 +367,9 @@ impl PodState {
         for found in observed.containers {
             let in_sandbox = sandbox_id.as_deref() == Some(&*found.sandbox_id);
             let ran = in_sandbox && found.run != ObservedRun::Created;
-            let Some(index) = self.containers.iter().position(|container| container.name == found.name) else { continue };
+            let Some(index) = self.containers.iter().position(|container| container.name == found.name) else {
+                continue;
+            };
             self.initialized |= ran && self.containers[index].role == Role::Main;
             restore_container(&mut self.containers[index], found, in_sandbox);
         }
@@ -385,7 +395,11 @@ impl PodState {
 
     /// Ids that the runtime should have a record of.
     pub(crate) fn running_ids(&self) -> Vec<String> {
-        self.containers.iter().filter_map(|container| container.instance()).map(|instance| instance.id.clone()).collect()
+        self.containers
+            .iter()
+            .filter_map(|container| container.instance())
+            .map(|instance| instance.id.clone())
+            .collect()
     }
 }
 
@@ -396,13 +410,9 @@ fn restore_container(container: &mut ContainerState, found: ObservedContainer, i
             container.old_ids.push(found.id);
             return;
         }
-        ObservedRun::Running { started_at } => Run::Running(Instance {
-            id: found.id,
-            hash: found.hash,
-            started_at,
-            hook_done: true,
-            stop: None,
-        }),
+        ObservedRun::Running { started_at } => {
+            Run::Running(Instance { id: found.id, hash: found.hash, started_at, hook_done: true, stop: None })
+        }
         ObservedRun::Exited(exit) => Run::Exited(exit),
     };
     container.begin(run);

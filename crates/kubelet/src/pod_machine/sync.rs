@@ -3,9 +3,9 @@
 use super::effect::{Effect, Note};
 use super::start;
 use super::state::{Ending, PodState, Run, Sandbox, Stage, Step, Verdict};
+use crate::pod;
 use crate::pod::containers::{Role, find, hash};
 use crate::pod::restart::should_restart;
-use crate::pod;
 use jiff::{SignedDuration, Timestamp};
 
 pub(super) fn run(state: &mut PodState, now: Timestamp, out: &mut Vec<Effect>) {
@@ -51,8 +51,7 @@ fn check_deadline(state: &mut PodState, now: Timestamp, out: &mut Vec<Effect>) {
 fn is_last_end(state: &PodState, index: usize) -> bool {
     let container = &state.containers[index];
     let Some(exit) = container.exit() else { return false };
-    find(&state.pod, &container.name)
-        .is_none_or(|(role, spec)| !should_restart(&state.pod, role, &spec, exit.code))
+    find(&state.pod, &container.name).is_none_or(|(role, spec)| !should_restart(&state.pod, role, &spec, exit.code))
 }
 
 /// All main containers have ended for good, or an init container failed for good.
@@ -60,7 +59,10 @@ fn is_finished(state: &PodState) -> bool {
     let of = |role: Role| (0..state.containers.len()).filter(move |index| state.containers[*index].role == role);
     let init_failed = of(Role::Init).any(|index| {
         let container = &state.containers[index];
-        !state.initialized && !container.redo && container.exit().is_some_and(|exit| exit.code != 0) && is_last_end(state, index)
+        !state.initialized
+            && !container.redo
+            && container.exit().is_some_and(|exit| exit.code != 0)
+            && is_last_end(state, index)
     });
     let idle = state.containers.iter().all(|container| container.step != Step::Starting);
     let mut mains = of(Role::Main).peekable();

@@ -17,7 +17,7 @@ pub(super) fn event(state: &mut PodState, event: Event, now: Timestamp, out: &mu
         Event::Removed => state.removed = true,
         Event::Observed(observation) => observe::take(state, observation, now),
         Event::VolumesReady => state.volumes = Setup::Done,
-        Event::VolumesFailed(_) => state.volumes.fail(now),
+        Event::VolumesFailed => state.volumes.fail(now),
         Event::SandboxCreated { id, ips } => {
             state.sandbox_attempt += 1;
             state.pod_ips = ips;
@@ -25,7 +25,7 @@ pub(super) fn event(state: &mut PodState, event: Event, now: Timestamp, out: &mu
         }
         Event::SandboxFailed(message) => sandbox_failed(state, &message, now, out),
         Event::SandboxStopped => sandbox_stopped(state),
-        Event::SandboxStopFailed(_) => sandbox_stop_failed(state, now),
+        Event::SandboxStopFailed => sandbox_stop_failed(state, now),
         Event::ImageReady { container } => image_ready(state, &container, now, out),
         Event::ImageFailed { container, reason, message } => {
             image_failed(state, &container, reason, message, now, out);
@@ -38,13 +38,13 @@ pub(super) fn event(state: &mut PodState, event: Event, now: Timestamp, out: &mu
             start_failed(state, &container, reason, message, ended, now, out);
         }
         Event::PostStartDone { container, id, result } => post_start_done(state, &container, &id, result, now, out),
-        Event::StopFailed { container, id, .. } => stop_failed(state, &container, &id, now),
+        Event::StopFailed { container, id } => stop_failed(state, &container, &id, now),
         Event::Probed { container, id, kind, outcome } => probed(state, &container, &id, kind, &outcome, now, out),
         Event::Refused { reason, message } => state.verdict = Some(Verdict { reason, message, refused: true }),
         Event::Evicted { message } => {
             state.verdict.get_or_insert(Verdict { reason: "Evicted".into(), message, refused: false });
         }
-        Event::CleanedUp | Event::CleanUpFailed(_) | Event::Forgotten | Event::ForgetFailed(_) => {
+        Event::CleanedUp | Event::CleanUpFailed | Event::Forgotten | Event::ForgetFailed => {
             cleaned(state, &event, now);
         }
         Event::Timer => {}
@@ -68,7 +68,7 @@ fn cleaned(state: &mut PodState, event: &Event, now: Timestamp) {
     let Stage::Ended(cleaning) = &mut state.stage else { return };
     match event {
         Event::CleanedUp => cleaning.clean_up = Setup::Done,
-        Event::CleanUpFailed(_) => cleaning.clean_up.fail(now),
+        Event::CleanUpFailed => cleaning.clean_up.fail(now),
         Event::Forgotten => cleaning.forget = Setup::Done,
         _ => cleaning.forget.fail(now),
     }

@@ -45,19 +45,22 @@ pub(crate) fn check(pod: &Pod, others: &[(&Pod, Amounts)], node: &Node<'_>) -> O
     }
     if let Some(object) = node.object {
         if !matches_labels(pod, object) {
-            let message = "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
+            let message =
+                "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
             return refusal("NodeAffinity", message.to_owned());
         }
         if has_untolerated_taint(pod, object) {
-            let message = "Pod was rejected: Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate";
+            let message =
+                "Pod was rejected: Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate";
             return refusal("TaintToleration", message.to_owned());
         }
     }
     if others.iter().any(|(other, _)| ports_clash(pod, other)) {
-        let message = "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
+        let message =
+            "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
         return refusal("NodePorts", message.to_owned());
     }
-    let mut insufficient = |name: &str, requested: i64, used: i64, capacity: i64| {
+    let insufficient = |name: &str, requested: i64, used: i64, capacity: i64| {
         (requested > 0 && used.saturating_add(requested) > capacity).then(|| Refusal {
             reason: format!("OutOf{name}"),
             message: format!(
@@ -79,7 +82,11 @@ pub(crate) fn check(pod: &Pod, others: &[(&Pod, Amounts)], node: &Node<'_>) -> O
 
 fn forbidden_sysctl(pod: &Pod) -> Option<String> {
     let context = pod::spec(pod).security_context.as_ref()?;
-    let unsafe_one = context.sysctls.iter().flatten().find(|sysctl| !SAFE_SYSCTLS.contains(&sysctl.name.replace('/', ".").as_str()))?;
+    let unsafe_one = context
+        .sysctls
+        .iter()
+        .flatten()
+        .find(|sysctl| !SAFE_SYSCTLS.contains(&sysctl.name.replace('/', ".").as_str()))?;
     Some(format!("forbidden sysctl: {:?} not allowlisted", unsafe_one.name))
 }
 
@@ -90,7 +97,9 @@ fn matches_labels(pod: &Pod, node: &NodeObject) -> bool {
     let required = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
     let required = required.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
     let name = node.metadata.name.as_deref().unwrap_or_default();
-    selected && required.is_none_or(|selector| selector.node_selector_terms.iter().any(|term| term_holds(term, &label, name)))
+    selected
+        && required
+            .is_none_or(|selector| selector.node_selector_terms.iter().any(|term| term_holds(term, &label, name)))
 }
 
 /// An empty term matches nothing.
@@ -109,7 +118,8 @@ fn holds(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
     let values = requirement.values.as_deref().unwrap_or_default();
     let listed = value.is_some_and(|value| values.iter().any(|one| one == value));
     let compare = |wanted: std::cmp::Ordering| {
-        let numbers = value.and_then(|value| value.parse::<i64>().ok()).zip(values.first().and_then(|one| one.parse().ok()));
+        let numbers =
+            value.and_then(|value| value.parse::<i64>().ok()).zip(values.first().and_then(|one| one.parse().ok()));
         numbers.is_some_and(|(own, bound)| own.cmp(&bound) == wanted)
     };
     match requirement.operator.as_str() {
@@ -199,7 +209,10 @@ mod tests {
         check(&format!("{OK}, containers: [{{name: a, resources: {{requests: {{cpu: 600m}}}}}}]"), "OutOfcpu");
         check(&format!("{OK}, containers: [{{name: a, resources: {{requests: {{memory: 2Mi}}}}}}]"), "OutOfmemory");
         check(&format!("{OK}, containers: [{{name: a, ports: [{{containerPort: 9, hostPort: 80}}]}}]"), "NodePorts");
-        check(&format!("{OK}, securityContext: {{sysctls: [{{name: kernel.msgmax, value: '1'}}]}}, {plain}"), "SysctlForbidden");
+        check(
+            &format!("{OK}, securityContext: {{sysctls: [{{name: kernel.msgmax, value: '1'}}]}}, {plain}"),
+            "SysctlForbidden",
+        );
     }
 
     #[test]

@@ -31,10 +31,19 @@ pub(crate) struct PodView {
 
 /// Questions to the router.
 pub(crate) enum Query {
-    Find { namespace: String, name: String, reply: oneshot::Sender<Option<PodView>> },
-    All { reply: oneshot::Sender<Vec<PodView>> },
+    Find {
+        namespace: String,
+        name: String,
+        reply: oneshot::Sender<Option<PodView>>,
+    },
+    All {
+        reply: oneshot::Sender<Vec<PodView>>,
+    },
     /// End the pod that can best be spared; answers whether there was one.
-    Evict { message: String, reply: oneshot::Sender<bool> },
+    Evict {
+        message: String,
+        reply: oneshot::Sender<bool>,
+    },
 }
 
 /// Asks the router; cheap to clone.
@@ -117,12 +126,11 @@ pub(crate) struct Router {
 const QUEUE: usize = 256;
 
 impl Router {
-    /// Begins with all pods of the cache, which must be synced.
+    /// The router, and how it is asked.
     pub(crate) fn new(
         context: Arc<Context>,
         node: Cache<Node>,
         cache: &Cache<Pod>,
-        found: HashMap<String, Observation>,
         nudges: mpsc::Receiver<Nudge>,
         max_pods: usize,
     ) -> (Router, Pods) {
@@ -130,13 +138,31 @@ impl Router {
         let (ended, finished) = mpsc::channel(QUEUE);
         let pods = cache.changes();
         let entries = HashMap::new();
-        let router =
-            Router { context, node, pods, nudges, queries, finished, ended, entries, found, max_pods, burstable_milli: -1 };
+        let found = HashMap::new();
+        let router = Router {
+            context,
+            node,
+            pods,
+            nudges,
+            queries,
+            finished,
+            ended,
+            entries,
+            found,
+            max_pods,
+            burstable_milli: -1,
+        };
         (router, Pods { queries: ask })
     }
 
-    /// Runs until `stop` is closed or changes; containers run on.
-    pub(crate) async fn run(mut self, cache: Cache<Pod>, mut stop: watch::Receiver<bool>) {
+    /// Runs until `stop` changes; containers run on. `cache` is synced, and `found` is what the runtime holds.
+    pub(crate) async fn run(
+        mut self,
+        cache: Cache<Pod>,
+        found: HashMap<String, Observation>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        self.found = found;
         let mut tasks = JoinSet::new();
         while let Some(change) = self.pods.try_next() {
             self.change(change, &mut tasks);
@@ -196,13 +222,18 @@ impl Router {
         let others = self.entries.values().filter(|entry| entry.takes_room());
         let others: Vec<(&Pod, Amounts)> = others.map(|entry| (&*entry.pod, entry.requests)).collect();
         let node = self.node.get("", &self.context.node_name);
-        let node = NodeView { object: node.as_deref(), allocatable: self.context.machine.allocatable, max_pods: self.max_pods };
+        let node = NodeView {
+            object: node.as_deref(),
+            allocatable: self.context.machine.allocatable,
+            max_pods: self.max_pods,
+        };
         admission::check(pod, &others, &node)
     }
 
     /// The burstable tier weighs what its pods request.
     fn weigh(&mut self) {
-        let burstable = self.entries.values().filter(|entry| entry.takes_room() && qos::class(&entry.pod) == qos::Qos::Burstable);
+        let burstable =
+            self.entries.values().filter(|entry| entry.takes_room() && qos::class(&entry.pod) == qos::Qos::Burstable);
         let milli = burstable.map(|entry| entry.requests.cpu_milli).sum();
         if std::mem::replace(&mut self.burstable_milli, milli) == milli {
             return;

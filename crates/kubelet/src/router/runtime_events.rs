@@ -113,7 +113,9 @@ async fn snapshot(context: &Context) -> Result<Snapshot, tonic::Status> {
     let containers = containers.into_iter().map(|container| (container.id, container.state, container.labels));
     let sandboxes = sandboxes.into_iter().map(|sandbox| (sandbox.id, sandbox.state, sandbox.labels));
     let all = containers.chain(sandboxes);
-    Ok(all.filter_map(|(id, state, labels)| Some((id, (state, labels.get(labels::POD_UID)?.as_str().into())))).collect())
+    Ok(all
+        .filter_map(|(id, state, labels)| Some((id, (state, labels.get(labels::POD_UID)?.as_str().into()))))
+        .collect())
 }
 
 /// Pods of which something ended or vanished. (`SANDBOX_NOTREADY` and `CONTAINER_RUNNING` share a number, but an id is
@@ -132,7 +134,11 @@ fn changed(before: &Snapshot, now: &Snapshot) -> Vec<Uid> {
     }
     // One that came and ended between two looks.
     let ended = ContainerState::ContainerExited as i32;
-    uids.extend(now.iter().filter(|(id, (state, _))| *state == ended && !before.contains_key(*id)).map(|(_, (_, uid))| uid.clone()));
+    uids.extend(
+        now.iter()
+            .filter(|(id, (state, _))| *state == ended && !before.contains_key(*id))
+            .map(|(_, (_, uid))| uid.clone()),
+    );
     uids.sort();
     uids.dedup();
     uids

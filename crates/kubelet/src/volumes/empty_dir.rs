@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn memory_is_bounded_by_the_volume_and_the_pod() {
         let check = |limits: &str, size: &str, wanted: u64| {
-            let pod = crate::pod::tests::from_yaml(&format!("spec: {{containers: [{{name: a, resources: {{{limits}}}}}]}}"));
+            let pod =
+                crate::pod::tests::from_yaml(&format!("spec: {{containers: [{{name: a, resources: {{{limits}}}}}]}}"));
             let source: EmptyDirVolumeSource = serde_saphyr::from_str(&format!("{{medium: Memory{size}}}")).unwrap();
             assert_eq!(size_max(&source, &pod), wanted);
         };

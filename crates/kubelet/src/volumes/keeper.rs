@@ -10,12 +10,12 @@ use crate::context::Context;
 use crate::environment::field_ref::Addresses;
 use crate::objects::{Namespace, Wanted};
 use crate::pod;
+use crate::worker::Desired;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use crate::worker::Desired;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -87,7 +87,10 @@ impl Volumes {
     pub(crate) fn keep(self, pods: watch::Receiver<Desired>, pod_ips: Vec<String>) -> Option<Keeper> {
         let spec_pod = pods.borrow().pod.clone();
         let has_files = |volume: &k8s_openapi::api::core::v1::Volume| {
-            volume.projected.is_some() || volume.config_map.is_some() || volume.secret.is_some() || volume.downward_api.is_some()
+            volume.projected.is_some()
+                || volume.config_map.is_some()
+                || volume.secret.is_some()
+                || volume.downward_api.is_some()
         };
         if !pod::spec(&spec_pod).volumes.iter().flatten().any(has_files) {
             return None;

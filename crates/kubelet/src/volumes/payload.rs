@@ -83,7 +83,12 @@ pub(crate) fn of_volume(volume: &Volume, sources: &Sources<'_>) -> Result<Option
     Ok(Some(payload))
 }
 
-fn project(from: &VolumeProjection, defaults: Defaults, sources: &Sources<'_>, into: &mut Payload) -> Result<(), String> {
+fn project(
+    from: &VolumeProjection,
+    defaults: Defaults,
+    sources: &Sources<'_>,
+    into: &mut Payload,
+) -> Result<(), String> {
     if let Some(source) = &from.config_map {
         let optional = source.optional.unwrap_or(false);
         config_map(&source.name, source.items.as_deref(), optional, defaults, sources, into)?;
@@ -123,9 +128,8 @@ pub(crate) fn fs_group(pod: &Pod) -> Option<u32> {
 fn only_user(pod: &Pod) -> Option<u32> {
     let spec = pod::spec(pod);
     let default = spec.security_context.as_ref().and_then(|context| context.run_as_user);
-    let users = pod::containers::all(pod).map(|(_, container)| {
-        container.security_context.as_ref().and_then(|context| context.run_as_user).or(default)
-    });
+    let users = pod::containers::all(pod)
+        .map(|(_, container)| container.security_context.as_ref().and_then(|context| context.run_as_user).or(default));
     let mut users = users.collect::<Vec<_>>();
     users.dedup();
     match users.as_slice() {
@@ -246,12 +250,14 @@ mod tests {
     #[test]
     fn keys_become_files() {
         assert_eq!(check("configMap: {name: cfg}").unwrap(), ["bin 644 \\0\\u{1}", "one 644 1", "two 644 22"]);
-        let items = "configMap: {name: cfg, defaultMode: 256, items: [{key: one, path: d/x}, {key: two, path: y, mode: 511}]}";
+        let items =
+            "configMap: {name: cfg, defaultMode: 256, items: [{key: one, path: d/x}, {key: two, path: y, mode: 511}]}";
         assert_eq!(check(items).unwrap(), ["d/x 400 1", "y 777 22"]);
         assert_eq!(check("secret: {secretName: sec}").unwrap(), ["pw 644 secret"]);
         let labels = "downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}";
-        assert_eq!(check(labels).unwrap(), ["labels 644 a=\"b\""]);
-        let all = "projected: {sources: [{configMap: {name: cfg, items: [{key: one, path: x}]}}, {secret: {name: sec}}]}";
+        assert_eq!(check(labels).unwrap(), [r#"labels 644 a=\"b\""#]);
+        let all =
+            "projected: {sources: [{configMap: {name: cfg, items: [{key: one, path: x}]}}, {secret: {name: sec}}]}";
         assert_eq!(check(all).unwrap(), ["pw 644 secret", "x 644 1"]);
     }
 

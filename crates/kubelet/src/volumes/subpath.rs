@@ -40,8 +40,10 @@ fn beneath(root: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
 
 /// Makes what is missing, with the volume's own permissions.
 fn make(root: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
-    let mode = Mode::from_raw_mode(std::fs::metadata(format!("/proc/self/fd/{}", root.as_raw_fd()))
-        .map_or(0o755, |meta| meta.permissions().mode() & 0o7777));
+    let mode = Mode::from_raw_mode(
+        std::fs::metadata(format!("/proc/self/fd/{}", root.as_raw_fd()))
+            .map_or(0o755, |meta| meta.permissions().mode() & 0o7777),
+    );
     let mut made = PathBuf::new();
     for part in Path::new(path).components() {
         let Component::Normal(name) = part else { continue };

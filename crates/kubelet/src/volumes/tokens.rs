@@ -75,7 +75,8 @@ impl Tokens {
 
 fn projections(pod: &Pod) -> impl Iterator<Item = &ServiceAccountTokenProjection> {
     let volumes = pod::spec(pod).volumes.iter().flatten();
-    let sources = volumes.filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| projected.sources.iter().flatten());
+    let sources =
+        volumes.filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| projected.sources.iter().flatten());
     sources.filter_map(|source| source.service_account_token.as_ref())
 }
 

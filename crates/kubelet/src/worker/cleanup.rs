@@ -31,9 +31,9 @@ pub(super) async fn clean_up(snapshot: &Snapshot) -> Event {
     }
 }
 
-fn failed(snapshot: &Snapshot, error: &str, event: fn(String) -> Event) -> Event {
+fn failed(snapshot: &Snapshot, error: &str, event: Event) -> Event {
     tracing::warn!(pod = %pod::described(&snapshot.pod), error, "a pod's traces were not removed; it is tried again");
-    event(error.to_owned())
+    event
 }
 
 pub(super) async fn forget(snapshot: &Snapshot) -> Event {

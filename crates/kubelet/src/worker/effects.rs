@@ -77,7 +77,7 @@ async fn set_up_volumes(snapshot: &Snapshot) -> Outcome {
         Ok(volumes) => Outcome { events: vec![Event::VolumesReady], volumes: Some(volumes) },
         Err(failure) => {
             snapshot.record(&Note::warning("FailedMount", failure.to_string()));
-            Event::VolumesFailed(failure.to_string()).into()
+            Event::VolumesFailed.into()
         }
     }
 }

@@ -210,7 +210,8 @@ impl Worker {
                 attempt,
             };
             let present = present.map(|(id, running)| view(id, running, container.restarts));
-            let before = container.last.as_ref().map(|last| view(&last.id, false, container.restarts.saturating_sub(1)));
+            let before =
+                container.last.as_ref().map(|last| view(&last.id, false, container.restarts.saturating_sub(1)));
             present.into_iter().chain(before)
         });
         self.views.send_replace(Arc::new(View {

@@ -61,18 +61,21 @@ async fn runtime_handler(snapshot: &Snapshot) -> Result<String, String> {
 pub(super) async fn stop(snapshot: &Snapshot, id: &str) -> Outcome {
     let request = StopPodSandboxRequest { pod_sandbox_id: id.to_owned() };
     match snapshot.context.runtime.stop_pod_sandbox(request).await {
-        Err(status) if status.code() != tonic::Code::NotFound => {
-            Event::SandboxStopFailed(status.message().to_owned()).into()
-        }
+        Err(status) if status.code() != tonic::Code::NotFound => not_stopped(snapshot, status.message()),
         _ => {
             let expected = snapshot.running.iter().map(|(_, id)| id.clone()).collect();
             let mut events = Vec::new();
             match again(&snapshot.context, &snapshot.pod, expected, None).await {
                 Ok(observed) => events.push(Event::Observed(observed)),
-                Err(error) => return Event::SandboxStopFailed(error).into(),
+                Err(error) => return not_stopped(snapshot, &error),
             }
             events.push(Event::SandboxStopped);
             Outcome { events, volumes: None }
         }
     }
+}
+
+fn not_stopped(snapshot: &Snapshot, error: &str) -> Outcome {
+    tracing::warn!(pod = %pod::described(&snapshot.pod), error, "a sandbox was not stopped; it is tried again");
+    Event::SandboxStopFailed.into()
 }

@@ -94,7 +94,11 @@ async fn try_start(snapshot: &Snapshot, name: &Name, attempt: u32, sandbox: &str
     Ok(Event::Started { container: name.clone(), id, started_at, image, image_id })
 }
 
-async fn container_config(snapshot: &Snapshot, spec: &Container, attempt: u32) -> Result<cri::v1::ContainerConfig, Failure> {
+async fn container_config(
+    snapshot: &Snapshot,
+    spec: &Container,
+    attempt: u32,
+) -> Result<cri::v1::ContainerConfig, Failure> {
     let (context, pod) = (&snapshot.context, &snapshot.pod);
     let written = spec.image.as_deref().unwrap_or_default();
     let name = images::reference::with_tag(written).map_err(config_error)?;
@@ -151,9 +155,12 @@ async fn prepare(
         for (index, planned) in planned.into_iter().enumerate() {
             mounts.push(bind_subpath(&dirs, uid, &spec.name, index, planned)?);
         }
-        let taken = |path: &str, mounts: &[Mount]| mounts.iter().any(|mount| mount.container_path.trim_end_matches('/') == path);
+        let taken = |path: &str, mounts: &[Mount]| {
+            mounts.iter().any(|mount| mount.container_path.trim_end_matches('/') == path)
+        };
         if !taken("/etc/hosts", &mounts) && (host_network || !pod_ips.is_empty()) {
-            let host = if host_network { std::fs::read_to_string("/etc/hosts").unwrap_or_default() } else { String::new() };
+            let host =
+                if host_network { std::fs::read_to_string("/etc/hosts").unwrap_or_default() } else { String::new() };
             let content = hosts::content(&pod, &pod_ips, &domain, &host);
             let file = dirs.hosts_file(uid);
             write_file(&file, content.as_bytes(), 0o644).map_err(|error| format!("writing the hosts file: {error}"))?;

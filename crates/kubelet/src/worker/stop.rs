@@ -19,15 +19,18 @@ pub(super) async fn stop(snapshot: &Snapshot, name: &Name, id: &str, grace_secon
     let used = i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX);
     let left = grace_seconds.saturating_sub(used).max(SIGNAL_SECONDS_MIN.min(grace_seconds));
     let request = StopContainerRequest { container_id: id.to_owned(), timeout: left };
-    let failed = |message: String| Event::StopFailed { container: name.clone(), id: id.to_owned(), message };
+    let failed = |error: &str| {
+        tracing::warn!(container = %name, id, error, "a container was not stopped; it is tried again");
+        Event::StopFailed { container: name.clone(), id: id.to_owned() }
+    };
     match snapshot.context.runtime.stop_container(request).await {
-        Err(status) if status.code() != tonic::Code::NotFound => return failed(status.message().to_owned()),
+        Err(status) if status.code() != tonic::Code::NotFound => return failed(status.message()),
         _ => {}
     }
     match observe::one(&snapshot.context, id).await {
         Ok(Some(found)) => Event::Observed(Observation { containers: vec![found], ..Observation::default() }),
         Ok(None) => Event::Observed(Observation { gone: vec![id.to_owned()], ..Observation::default() }),
-        Err(error) => failed(error),
+        Err(error) => failed(&error),
     }
 }
 

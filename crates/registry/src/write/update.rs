@@ -6,7 +6,7 @@ use crate::entry::Entry;
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::write::TRIES_MAX;
-use api::{Object, Status};
+use api::{Object, Status, Subresource};
 use std::sync::Arc;
 use store::{Expect, Op};
 
@@ -90,7 +90,10 @@ impl Registry {
         new.defaults();
         let attempt = write.attempt(resource, Operation::Update, namespace, name);
         write.admission.mutate(&attempt, new.as_mut(), Some(old)).await?;
-        metadata::bump_generation(new.as_mut(), old);
+        // Being given a node is not a change of what the pod's author wanted.
+        if write.subresource != Some(Subresource::Binding) {
+            metadata::bump_generation(new.as_mut(), old);
+        }
         let claim = match &resource.hook {
             Some(hook) => hook.claim(new.as_mut(), Some(old), write.dry_run)?,
             None => None,

@@ -39,11 +39,17 @@ impl Parts {
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let id = record.id.clone();
         let directory = self.container_directory(&id);
-        if let Err(error) = make_directories(&directory).and_then(|()| self.save_container(&record)) {
+        if let Err(error) = make_directories(&directory, &record.log_path).and_then(|()| self.save_container(&record)) {
             crate::files::remove_tree(&directory).map_err(|error| internal("remove the container", error))?;
             return Err(internal("make the container's directory", error));
         }
-        self.table.put_container(Container::new(record));
+        let container = self.table.put_container(Container::new(record));
+        // The image may have been removed since it was resolved; from now on its layers are in use.
+        if let Some(gone) = container.record.layers.iter().find(|layer| !layer.exists()) {
+            let message = format!("layer {} of the image is gone", gone.display());
+            self.remove_container(&id).await?;
+            return Err(Status::not_found(message));
+        }
         self.tell(&id, &sandbox.record.id, v1::ContainerEventType::ContainerCreatedEvent);
         Ok(id)
     }
@@ -98,8 +104,12 @@ pub(super) fn read_only_root(config: &v1::ContainerConfig) -> bool {
 }
 
 /// The places of the writable layer, of overlayfs's own files, and to mount on.
-fn make_directories(directory: &Path) -> std::io::Result<()> {
+fn make_directories(directory: &Path, log_path: &str) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
+    // The kubelet makes its own; others, such as crictl, expect it to be made.
+    if let Some(logs) = Path::new(log_path).parent() {
+        std::fs::create_dir_all(logs)?;
+    }
     for name in ["upper", "work", "rootfs"] {
         std::fs::create_dir_all(directory.join(name))?;
     }

@@ -27,7 +27,10 @@ const OWN_DIRECTORIES: [&str; 5] = ["pts", "shm", "mqueue", "fd", ".lxc"];
 const DEPTH_MAX: usize = 4;
 
 /// Nodes and rules of a container.
-pub(super) fn devices(config: &v1::ContainerConfig, privileged: bool) -> Result<(Vec<DeviceSpec>, Vec<DeviceRule>), Status> {
+pub(super) fn devices(
+    config: &v1::ContainerConfig,
+    privileged: bool,
+) -> Result<(Vec<DeviceSpec>, Vec<DeviceRule>), Status> {
     let mut nodes: Vec<DeviceSpec> = NODES.iter().map(|node| common(node.0, node.1, node.2)).collect();
     let mut rules = default_rules();
     if privileged {
@@ -52,7 +55,11 @@ fn default_rules() -> Vec<DeviceRule> {
     let mut rules = vec![rule('c', None, None, false), rule('b', None, None, false)];
     rules.extend(NODES.iter().map(|(_, major, minor)| rule('c', Some(*major), Some(*minor), true)));
     // Terminals: the container's own devpts, and /dev/ptmx.
-    rules.extend([rule('c', Some(136), None, true), rule('c', Some(5), Some(2), true), rule('c', Some(5), Some(1), true)]);
+    rules.extend([
+        rule('c', Some(136), None, true),
+        rule('c', Some(5), Some(2), true),
+        rule('c', Some(5), Some(1), true),
+    ]);
     rules
 }
 
@@ -125,23 +132,16 @@ mod tests {
 
     #[test]
     fn asked_devices_come_with_their_rules() {
-        let device = v1::Device {
-            container_path: "/dev/mine".into(),
-            host_path: "/dev/null".into(),
-            permissions: "r".into(),
-        };
+        let device =
+            v1::Device { container_path: "/dev/mine".into(), host_path: "/dev/null".into(), permissions: "r".into() };
         let config = v1::ContainerConfig { devices: vec![device], ..Default::default() };
         let (nodes, rules) = devices(&config, false).unwrap();
         let node = nodes.last().unwrap();
         assert_eq!((node.path.as_str(), node.major, node.minor), ("/dev/mine", 1, 3));
-        assert_eq!(rules.last().unwrap(), &DeviceRule {
-            kind: 'c',
-            major: Some(1),
-            minor: Some(3),
-            read: true,
-            write: false,
-            mknod: false
-        });
+        assert_eq!(
+            rules.last().unwrap(),
+            &DeviceRule { kind: 'c', major: Some(1), minor: Some(3), read: true, write: false, mknod: false }
+        );
         let no_device = v1::Device { host_path: "/etc/passwd".into(), ..Default::default() };
         let config = v1::ContainerConfig { devices: vec![no_device], ..Default::default() };
         assert!(devices(&config, false).is_err());

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use ::shim::protocol::{ProcessSpec, STDERR, STDOUT};
 use cri::v1;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 use tonic::Status;
 
 use super::{internal, refused, spec};
+use crate::descriptor::Descriptor;
 use crate::embedded::Parts;
 use crate::record::ContainerRecord;
 use crate::shim::{Client, ClientError, Exec};
@@ -21,13 +20,8 @@ const OUTPUT_BYTES_MAX: usize = 16 << 20;
 const CHUNK_BYTES: usize = 16 << 10;
 
 /// The process of a command in a container: like its first one, with other arguments.
-fn process_spec(
-    record: &ContainerRecord,
-    seccomp: Vec<Vec<u8>>,
-    args: Vec<String>,
-    terminal: bool,
-) -> ProcessSpec {
-    let mut process = spec::process(&record.plan, seccomp, terminal, None);
+fn process_spec(record: &ContainerRecord, seccomp: Vec<Vec<u8>>, args: Vec<String>, terminal: bool) -> ProcessSpec {
+    let mut process = spec::process(&record.plan, seccomp, terminal, spec::oom_score(record));
     process.args = args;
     if let Some(identity) = &record.identity {
         // As it was found at the start, whatever has become of /etc/passwd since.
@@ -62,7 +56,8 @@ impl Parts {
         let (out_reader, out_writer) = io::pipe().map_err(|error| internal("make a pipe", error))?;
         let (err_reader, err_writer) = io::pipe().map_err(|error| internal("make a pipe", error))?;
         let fds = vec![OwnedFd::from(out_writer), OwnedFd::from(err_writer)];
-        let exec = shim.exec(&id, process, STDOUT | STDERR, fds).await.map_err(|error| refused("exec in container", error))?;
+        let exec =
+            shim.exec(&id, process, STDOUT | STDERR, fds).await.map_err(|error| refused("exec in container", error))?;
         let number = exec.number;
         let finished = finish(exec, out_reader.into(), err_reader.into());
         let Ok(seconds) = u64::try_from(request.timeout) else {
@@ -79,7 +74,8 @@ impl Parts {
                     Err(ClientError::NotFound(_) | ClientError::Gone) | Ok(()) => {}
                     Err(error) => tracing::warn!(container = id, %error, "late command not killed"),
                 }
-                let text = format!("failed to exec in container: timeout {seconds}s exceeded: context deadline exceeded");
+                let text =
+                    format!("failed to exec in container: timeout {seconds}s exceeded: context deadline exceeded");
                 Err(Status::deadline_exceeded(text))
             }
         }
@@ -108,14 +104,14 @@ async fn finish(mut exec: Exec, out: OwnedFd, err: OwnedFd) -> Result<v1::ExecSy
 
 /// One stream of a command.
 struct Collector {
-    pipe: pipe::Receiver,
+    pipe: Descriptor,
     bytes: Vec<u8>,
     ended: bool,
 }
 
 impl Collector {
     fn new(fd: OwnedFd) -> io::Result<Collector> {
-        Ok(Collector { pipe: pipe::Receiver::from_owned_fd(fd)?, bytes: Vec::new(), ended: false })
+        Ok(Collector { pipe: Descriptor::new(fd)?, bytes: Vec::new(), ended: false })
     }
 
     async fn read(&mut self) -> io::Result<()> {
@@ -129,10 +125,9 @@ impl Collector {
     fn drain(&mut self) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK_BYTES];
         while !self.ended {
-            match self.pipe.try_read(&mut chunk) {
-                Ok(count) => self.keep(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+            match self.pipe.read_now(&mut chunk)? {
+                Some(count) => self.keep(&chunk[..count]),
+                None => break,
             }
         }
         Ok(())

@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn parents_come_before_children_and_own_files_yield() {
-        let config = v1::ContainerConfig { mounts: vec![at("/a/b/c"), at("/etc/hosts"), at("/a")], ..Default::default() };
+        let config =
+            v1::ContainerConfig { mounts: vec![at("/a/b/c"), at("/etc/hosts"), at("/a")], ..Default::default() };
         let all = mounts(&config, Path::new("/s"), true).unwrap();
         let targets: Vec<_> = all.iter().map(|mount| (mount.target.as_str(), mount.source.as_str())).collect();
         let expected = [

@@ -117,8 +117,7 @@ mod tests {
     #[test]
     fn commands_follow_the_rules_of_kubernetes() {
         let check = |command: &str, args: &str, expected: &str| {
-            let config =
-                v1::ContainerConfig { command: words(command), args: words(args), ..Default::default() };
+            let config = v1::ContainerConfig { command: words(command), args: words(args), ..Default::default() };
             let image = (words("entry point"), words("image command"));
             assert_eq!(arguments(&config, Some(&image.0), Some(&image.1)).unwrap(), words(expected));
         };

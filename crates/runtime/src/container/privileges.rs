@@ -31,11 +31,11 @@ const MASKED_PATHS: [&str; 11] = [
 const READONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Fills in everything about privileges. Never more than `bounding`, the node's own.
-pub(super) fn fill(
-    plan: &mut Plan,
-    context: &v1::LinuxContainerSecurityContext,
-    bounding: u64,
-) -> Result<(), Status> {
+pub(super) fn fill(plan: &mut Plan, context: &v1::LinuxContainerSecurityContext, bounding: u64) -> Result<(), Status> {
+    let profile = context.apparmor.as_ref().map(|profile| profile.profile_type());
+    if profile == Some(ProfileType::Localhost) {
+        return Err(Status::unimplemented("AppArmor profiles are not supported by this runtime yet"));
+    }
     plan.privileged = context.privileged;
     plan.no_new_privileges = context.no_new_privs;
     plan.groups = context
@@ -108,11 +108,8 @@ mod tests {
     fn capabilities_are_added_then_dropped() {
         let check = |add: &[&str], drop: &[&str], expected: u64| {
             let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-            let asked = v1::Capability {
-                add_capabilities: list(add),
-                drop_capabilities: list(drop),
-                ..Default::default()
-            };
+            let asked =
+                v1::Capability { add_capabilities: list(add), drop_capabilities: list(drop), ..Default::default() };
             assert_eq!(capabilities(&asked).unwrap(), expected, "+{add:?} -{drop:?}");
         };
         check(&[], &[], 0xa804_25fb);

@@ -42,10 +42,8 @@ pub(super) fn merge(current: &mut v1::LinuxContainerResources, update: &v1::Linu
             *to = from;
         }
     }
-    for (to, from) in [
-        (&mut current.cpuset_cpus, &update.cpuset_cpus),
-        (&mut current.cpuset_mems, &update.cpuset_mems),
-    ] {
+    for (to, from) in [(&mut current.cpuset_cpus, &update.cpuset_cpus), (&mut current.cpuset_mems, &update.cpuset_mems)]
+    {
         if !from.is_empty() {
             to.clone_from(from);
         }

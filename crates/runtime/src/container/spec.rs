@@ -64,7 +64,8 @@ impl Parts {
     }
 }
 
-fn oom_score(record: &ContainerRecord) -> Option<i32> {
+/// The score of every process of a container.
+pub(super) fn oom_score(record: &ContainerRecord) -> Option<i32> {
     i32::try_from(record.resources.0.oom_score_adj).ok()
 }
 

@@ -1,5 +1,7 @@
 //! A container's beginning, and changes while it runs.
 
+use std::time::Duration;
+
 use cri::v1;
 use kernel::cgroup::Cgroup;
 use tonic::Status;
@@ -11,6 +13,9 @@ use crate::shim::ClientError;
 
 /// What containerd reports for a container whose program could not be run.
 const START_FAILED_EXIT_CODE: i32 = 128;
+
+/// How long mounts and the program's first pages may take. A file server that is away never answers.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Parts {
     /// Starts a created container; it runs its program when this answers.
@@ -47,9 +52,17 @@ impl Parts {
         let sandbox = self.sandbox(&record.sandbox)?;
         let shim = sandbox.shim.as_ref().ok_or(ClientError::Gone);
         let shim = shim.map_err(|error| refused("start container", error))?;
-        let state = shim.start(spec).await.map_err(|error| refused("start container process", error))?;
-        self.learn(&state);
-        Ok(())
+        match tokio::time::timeout(START_TIMEOUT, shim.start(spec)).await {
+            Ok(started) => {
+                self.learn(&started.map_err(|error| refused("start container process", error))?);
+                Ok(())
+            }
+            Err(_) => {
+                let killed = shim.signal(&record.id, libc::SIGKILL).await;
+                killed.map_err(|error| refused("kill a container that does not start", error))?;
+                Err(Status::deadline_exceeded("container process does not start: a volume that does not answer?"))
+            }
+        }
     }
 
     /// As containerd has it, a container that could not be started has exited.
@@ -85,7 +98,9 @@ impl Parts {
             resources::merge(&mut record.resources.0, update);
         });
         match changed {
-            Some(changed) => self.save_container(&changed.record).map_err(|error| internal("save the container", error)),
+            Some(changed) => {
+                self.save_container(&changed.record).map_err(|error| internal("save the container", error))
+            }
             None => Ok(()),
         }
     }

@@ -115,7 +115,11 @@ impl Parts {
         let directories: Vec<PathBuf> =
             containers.iter().map(|container| self.container_directory(&container.record.id)).collect();
         let measured = tokio::task::spawn_blocking(move || {
-            containers.iter().zip(&directories).map(|(container, directory)| one(&container.record, directory)).collect()
+            containers
+                .iter()
+                .zip(&directories)
+                .map(|(container, directory)| one(&container.record, directory))
+                .collect()
         });
         measured.await.map_err(|error| internal("measure containers", error))
     }
@@ -142,11 +146,7 @@ fn one(record: &ContainerRecord, directory: &Path) -> v1::ContainerStats {
             used_bytes: number(bytes),
             inodes_used: number(inodes),
         }),
-        swap: Some(v1::SwapUsage {
-            timestamp,
-            swap_available_bytes: None,
-            swap_usage_bytes: number(stats.swap_bytes),
-        }),
+        swap: Some(v1::SwapUsage { timestamp, swap_available_bytes: None, swap_usage_bytes: number(stats.swap_bytes) }),
     }
 }
 
@@ -167,9 +167,7 @@ fn disk_usage(directory: &Path) -> (u64, u64) {
 }
 
 async fn network_usage(namespace: PathBuf) -> Result<v1::NetworkUsage, Status> {
-    let read = move || {
-        kernel::netns::in_netns(&namespace, || std::fs::read_to_string("/proc/thread-self/net/dev"))
-    };
+    let read = move || kernel::netns::in_netns(&namespace, || std::fs::read_to_string("/proc/thread-self/net/dev"));
     let failed = |error: &dyn std::fmt::Display| internal("measure the pod's network", error);
     let text = tokio::task::spawn_blocking(read).await.map_err(|error| failed(&error))?;
     let text = text.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;

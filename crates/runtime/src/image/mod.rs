@@ -1,10 +1,24 @@
 //! Images as the runtime needs them: found by name or id, as directories to stack.
 
+mod archive;
+mod digest;
+mod disk;
+mod distribution;
+mod manifest;
+mod reference;
+mod unpack;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use oci_spec::image::ImageConfiguration;
+
+pub use digest::{Digest, DigestError};
+pub use disk::{DiskStore, Imported, InUse, Options};
+pub use distribution::{RegistryOptions, Settings, Timing};
+pub use reference::{Reference, ReferenceError, Target};
+pub use unpack::Limits;
 
 /// An image that is wholly in the store.
 #[derive(Clone, Debug)]
@@ -26,7 +40,7 @@ pub struct Image {
 }
 
 /// Who asks a registry for an image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Credentials {
     /// Name, with `password`.
     pub username: String,
@@ -58,8 +72,8 @@ pub enum ImageError {
     /// The registry refuses these credentials.
     #[error("{0}")]
     Denied(String),
-    /// It is no image name.
-    #[error("invalid image name {0:?}")]
+    /// It is no image name: upstream's words for why, such as `couldn't parse image name "A": invalid reference format…`.
+    #[error("{0}")]
     InvalidName(String),
     /// Everything else: a registry that is away, lies about a digest, or a full disk.
     #[error("{0}")]
@@ -79,7 +93,7 @@ pub trait ImageStore: Send + Sync {
     async fn list(&self) -> Result<Vec<Arc<Image>>, ImageError>;
 
     /// Removes the image of this name, digest or id with all its names. Idempotent. Layers that a container still
-    /// uses may go: their directories stay until it is unmounted.
+    /// uses stay on disk until it is gone.
     async fn remove(&self, reference: &str) -> Result<(), ImageError>;
 
     /// What it all takes.

@@ -50,20 +50,25 @@ impl Parts {
 
     async fn begin_sandbox(self: &Arc<Self>, mut record: SandboxRecord) -> Result<(), Status> {
         let id = record.id.clone();
+        let group = match cgroup_parent(&record.config.0) {
+            Some(parent) => {
+                Some(kernel::cgroup::Cgroup::at(parent).map_err(|error| internal("use the cgroup parent", error))?)
+            }
+            None => None,
+        };
+        record.made_cgroup = group.as_ref().is_some_and(|group| !group.exists());
+        let spec = self.pod_spec(&record)?;
         let directory = self.sandbox_directory(&id);
         for directory in [&directory, &self.run_directory(&id)] {
             std::fs::create_dir(directory).map_err(|error| internal("create the sandbox's directory", error))?;
         }
-        if let Some(parent) = cgroup_parent(&record.config.0) {
-            let group = kernel::cgroup::Cgroup::at(parent).map_err(|error| internal("use the cgroup parent", error))?;
-            record.made_cgroup = !group.exists();
-            group.create().map_err(|error| internal("create the pod's cgroup", error))?;
-        }
         self.save_sandbox(&record).map_err(|error| internal("save the sandbox", error))?;
         super::files::write(&directory, &record.config.0).map_err(|error| internal("write the pod's files", error))?;
-        let spec = self.pod_spec(&record)?;
-        let gate = Arc::default();
-        self.table.put_sandbox(Sandbox { record, shim: None, network: None, gate });
+        // From here on a failure is cleared away by way of the table.
+        self.table.put_sandbox(Sandbox { record, shim: None, network: None, gate: Arc::default() });
+        if let Some(group) = group {
+            group.create().map_err(|error| internal("create the pod's cgroup", error))?;
+        }
         shim::launch(&self.binary, &spec).await.map_err(|error| internal("run the sandbox", error))?;
         let connected = shim::Client::connect(&self.run_directory(&id), self.follow(&id)).await;
         let (client, _, network) = connected.map_err(|error| internal("run the sandbox", error))?;
@@ -160,7 +165,18 @@ fn sysctls(config: &v1::PodSandboxConfig, network: bool, ipc: bool) -> Result<Ve
         }
         // A dot inside an interface's name is written as a slash; see sysctl(8).
         let path = match name.find(['.', '/']).map(|at| name.as_bytes()[at]) {
-            Some(b'.') => name.chars().map(|c| if c == '.' { '/' } else if c == '/' { '.' } else { c }).collect(),
+            Some(b'.') => name
+                .chars()
+                .map(|c| {
+                    if c == '.' {
+                        '/'
+                    } else if c == '/' {
+                        '.'
+                    } else {
+                        c
+                    }
+                })
+                .collect(),
             _ => name.clone(),
         };
         Ok((path, value.clone()))
@@ -204,10 +220,8 @@ mod tests {
     use super::*;
 
     fn check_sysctl(name: &str, network: bool) -> Option<String> {
-        let linux = v1::LinuxPodSandboxConfig {
-            sysctls: [(name.to_owned(), "1".to_owned())].into(),
-            ..Default::default()
-        };
+        let linux =
+            v1::LinuxPodSandboxConfig { sysctls: [(name.to_owned(), "1".to_owned())].into(), ..Default::default() };
         let config = v1::PodSandboxConfig { linux: Some(linux), ..Default::default() };
         sysctls(&config, network, true).ok().map(|list| list[0].0.clone())
     }

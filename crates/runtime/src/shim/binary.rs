@@ -46,3 +46,40 @@ fn write_whole(path: &Path) -> std::io::Result<()> {
     drop(file);
     std::fs::rename(&draft, path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shim has a lock file of its own. Where it named another version, a build after `cargo fetch` would still
+    /// want the network.
+    #[test]
+    fn the_shim_needs_nothing_that_the_workspace_has_not() {
+        let version = |lock: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(lock);
+            let text = std::fs::read_to_string(path).unwrap();
+            let mut lines = text.lines().skip_while(|line| *line != "name = \"libc\"");
+            lines.nth(1).unwrap().to_owned()
+        };
+        assert_eq!(version("../shim/Cargo.lock"), version("../../Cargo.lock"));
+    }
+
+    #[test]
+    fn the_program_is_whole_and_says_what_it_lacks() {
+        let dir = tempfile::tempdir().unwrap();
+        if !nix::unistd::geteuid().is_root() {
+            return eprintln!("SKIPPED: needs root");
+        }
+        Binary::install(dir.path()).unwrap();
+        let name = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().file_name();
+        let path = dir.path().join(name);
+        std::fs::write(&path, "torn").unwrap();
+        let binary = Binary::install(dir.path()).unwrap();
+        let garbage = dir.path().join("garbage");
+        std::fs::write(&garbage, [255; 4]).unwrap();
+        let input = std::fs::File::open(&garbage).unwrap();
+        let output = std::process::Command::new(binary.path()).stdin(input).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "malformed shim message\n");
+    }
+}

@@ -50,8 +50,8 @@ pub(crate) enum ClientError {
 /// What a shim tells unasked.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A container's first process has ended.
-    Exited(ContainerState),
+    /// A container began or ended.
+    Changed(ContainerState),
     /// The shim is gone.
     Gone,
 }
@@ -107,7 +107,8 @@ impl Client {
     ) -> Result<(Client, Vec<ContainerState>, OwnedFd), ClientError> {
         let stream = open(directory).await.map_err(ClientError::Connect)?;
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let conversation = Conversation { stream, requests: inbox, pending: HashMap::new(), execs: HashMap::new(), id: 0 };
+        let conversation =
+            Conversation { stream, requests: inbox, pending: HashMap::new(), execs: HashMap::new(), id: 0 };
         tokio::spawn(conversation.run(events));
         let client = Client { requests };
         let hello = client.ask(Request::Hello { version: wire::VERSION }, Vec::new());
@@ -252,13 +253,12 @@ impl Conversation {
 
     async fn talk(&mut self, events: &mpsc::Sender<Event>) -> io::Result<()> {
         let mut inbox = Inbox::default();
-        let mut asked = true;
         loop {
             tokio::select! {
-                outgoing = self.requests.recv(), if asked => match outgoing {
+                outgoing = self.requests.recv() => match outgoing {
                     Some(outgoing) => self.send(outgoing).await?,
-                    // Nobody can ask any more; events go on until the listener leaves.
-                    None => asked = false,
+                    // Nobody holds a client any more: the runtime was dropped, or is done with this pod.
+                    None => return Ok(()),
                 },
                 message = inbox.next(&self.stream) => {
                     let (id, message) = message?;
@@ -308,8 +308,14 @@ impl Conversation {
     }
 
     async fn event(&mut self, message: &[u8], events: &mpsc::Sender<Event>) -> io::Result<()> {
-        match decode(message).map_err(io::Error::other)? {
-            wire::Event::Exited { state } => events.send(Event::Exited(state)).await.map_err(io::Error::other),
+        let Ok(event) = decode(message) else {
+            tracing::debug!("an event of a newer shim");
+            return Ok(());
+        };
+        match event {
+            wire::Event::Started { state } | wire::Event::Exited { state } => {
+                events.send(Event::Changed(state)).await.map_err(io::Error::other)
+            }
             wire::Event::ExecExited { exec, exit_code } => {
                 if let Some(waiting) = self.execs.remove(&exec)
                     && waiting.send(exit_code).is_err()

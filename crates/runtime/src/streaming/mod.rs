@@ -1,6 +1,5 @@
 //! The server behind the URLs of exec, attach and port-forward: loopback only, one token per stream, used once.
 
-mod descriptor;
 mod offers;
 mod port_forward;
 mod remote_command;

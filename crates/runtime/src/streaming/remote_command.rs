@@ -14,8 +14,8 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::descriptor::Descriptor;
 use super::server::Socket;
+use crate::descriptor::Descriptor;
 use crate::shim::{Client, ClientError};
 
 const CHANNEL_INPUT: u8 = 0;
@@ -55,14 +55,7 @@ pub(super) async fn exec(
 }
 
 /// Streams a container.
-pub(super) async fn attach(
-    socket: Socket,
-    version: u8,
-    shim: &Client,
-    container: &str,
-    streams: u8,
-    stdin_once: bool,
-) {
+pub(super) async fn attach(socket: Socket, version: u8, shim: &Client, container: &str, streams: u8, stdin_once: bool) {
     match begin_attach(shim, container, streams).await {
         Ok(session) => run(socket, version, session, &[]).await,
         Err(error) => return fail(socket, &format!("error attaching to container: {error}")).await,
@@ -80,12 +73,7 @@ fn failed(error: io::Error) -> ClientError {
     ClientError::Failed(error.to_string())
 }
 
-async fn begin_exec(
-    shim: &Client,
-    container: &str,
-    process: ProcessSpec,
-    streams: u8,
-) -> Result<Session, ClientError> {
+async fn begin_exec(shim: &Client, container: &str, process: ProcessSpec, streams: u8) -> Result<Session, ClientError> {
     if process.terminal {
         let exec = shim.exec(container, process, 0, Vec::new()).await?;
         let master = exec.master.ok_or_else(|| ClientError::Failed("no terminal came back".into()))?;

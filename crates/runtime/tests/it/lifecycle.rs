@@ -2,7 +2,7 @@
 
 use cri::Runtime;
 use cri::v1;
-use tokio_stream::StreamExt;
+use futures::{StreamExt, stream};
 
 use crate::support::{command, limited, sh, until, with_node};
 
@@ -18,7 +18,8 @@ async fn a_container_runs_logs_and_reports_its_exit_code() {
         let status = node.wait(&id).await;
         assert_eq!((status.exit_code, status.reason.as_str()), (7, "Error"));
         assert!(status.created_at <= status.started_at && status.started_at <= status.finished_at);
-        let mut lines: Vec<_> = std::fs::read_to_string(&status.log_path).unwrap().lines().map(|l| l[30..].to_owned()).collect();
+        let mut lines: Vec<_> =
+            std::fs::read_to_string(&status.log_path).unwrap().lines().map(|l| l[30..].to_owned()).collect();
         lines.sort();
         assert_eq!(lines, [" stderr F err", " stdout F out"]);
         let error = node.start(&id).await.unwrap_err();
@@ -39,7 +40,8 @@ async fn a_container_runs_logs_and_reports_its_exit_code() {
 async fn environment_files_and_names_are_those_of_the_pod() {
     with_node(async |node| {
         let pod = node.pod().await;
-        let mut config = sh("hostname; pwd; echo $FROM_IMAGE $FROM_POD $HOME $HOSTNAME; cat /etc/resolv.conf /etc/hostname; id -G");
+        let mut config =
+            sh("hostname; pwd; echo $FROM_IMAGE $FROM_POD $HOME $HOSTNAME; cat /etc/resolv.conf /etc/hostname; id -G");
         config.envs = vec![v1::KeyValue { key: "FROM_POD".into(), value: "a b".into() }];
         let (code, text) = node.run_to_end(&pod, config).await;
         assert_eq!(text, "pod\n/tmp\nyes a b /root pod\nnameserver 10.43.0.10\npod\n0\n");
@@ -64,7 +66,8 @@ async fn users_are_found_in_the_image_and_volumes_are_mounted() {
             readonly,
             ..Default::default()
         };
-        let mut config = sh("id -u; id -G; cat /deep/in/rw/file; echo x > /ro/new || echo kept; echo y > /deep/in/rw/new");
+        let mut config =
+            sh("id -u; id -G; cat /deep/in/rw/file; echo x > /ro/new || echo kept; echo y > /deep/in/rw/new");
         config = crate::support::secured(config, |context| {
             context.run_as_username = "web".into();
             context.supplemental_groups = vec![99];
@@ -238,11 +241,14 @@ async fn the_shim_is_small_and_the_start_is_quick() {
         for number in 0..20 {
             let began = std::time::Instant::now();
             let pod = node.run_pod(node.pod_config(&format!("pod{number}"))).await;
-            node.run(&pod, sh("sleep 60")).await;
-            times.push(began.elapsed());
+            let sandbox = began.elapsed();
+            let id = node.create(&pod, sh("sleep 60")).await.unwrap();
+            let created = began.elapsed();
+            node.start(&id).await.unwrap();
+            times.push((began.elapsed(), sandbox, created - sandbox, began.elapsed() - created));
         }
         times.sort();
-        eprintln!("sandbox + create + start: median {:?}, longest {:?}", times[10], times[19]);
+        eprintln!("(all, sandbox, create, start): median {:?}, longest {:?}", times[10], times[19]);
         let group = kernel::cgroup::Cgroup::at(node.cgroup.join("shims")).unwrap();
         let shims = group.processes().unwrap();
         assert_eq!(shims.len(), 21);
@@ -258,6 +264,28 @@ async fn the_shim_is_small_and_the_start_is_quick() {
         eprintln!("shim: PSS {most} kB, of it private and dirty {private} kB");
         assert!(most < 1024, "PSS of a shim is {most} kB");
         until("all pods", || node.processes().len() == 42).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_pods_at_once_come_and_go() {
+    with_node(async |node| {
+        let node = &*node;
+        let began = std::time::Instant::now();
+        let start = async |number: usize| {
+            let pod = node.run_pod(node.pod_config(&format!("pod{number}"))).await;
+            let id = node.run(&pod, sh("sleep 60")).await;
+            (pod, id)
+        };
+        let started: Vec<_> = stream::iter(0..50).map(start).buffer_unordered(8).collect().await;
+        eprintln!("50 pods, 8 at once: {:?}", began.elapsed());
+        for (_, id) in &started {
+            assert_eq!(node.status(id).await.state(), v1::ContainerState::ContainerRunning);
+        }
+        let began = std::time::Instant::now();
+        stream::iter(&started).for_each_concurrent(8, async |(pod, _)| node.remove_pod(pod).await).await;
+        eprintln!("removed: {:?}", began.elapsed());
     })
     .await;
 }

@@ -203,11 +203,8 @@ impl Node {
     }
 
     pub(crate) async fn create(&self, pod: &str, config: v1::ContainerConfig) -> Result<String, tonic::Status> {
-        let request = v1::CreateContainerRequest {
-            pod_sandbox_id: pod.into(),
-            config: Some(config),
-            sandbox_config: None,
-        };
+        let request =
+            v1::CreateContainerRequest { pod_sandbox_id: pod.into(), config: Some(config), sandbox_config: None };
         Ok(self.runtime().create_container(request).await?.container_id)
     }
 
@@ -282,7 +279,12 @@ impl Node {
         words.collect()
     }
 
-    pub(crate) async fn exec(&self, id: &str, command: &[&str], timeout: i64) -> Result<v1::ExecSyncResponse, tonic::Status> {
+    pub(crate) async fn exec(
+        &self,
+        id: &str,
+        command: &[&str],
+        timeout: i64,
+    ) -> Result<v1::ExecSyncResponse, tonic::Status> {
         let cmd = command.iter().map(|word| (*word).to_owned()).collect();
         self.runtime().exec_sync(v1::ExecSyncRequest { container_id: id.into(), cmd, timeout }).await
     }

@@ -31,16 +31,25 @@ impl BootstrapFile {
         files::write_private(&path, &serde_json::to_vec(self).context("encoding the bootstrap file")?)
     }
 
+    /// What an earlier start kept.
+    pub(crate) fn saved(settings: &Settings) -> Result<Option<BootstrapFile>> {
+        let path = BootstrapFile::path(settings);
+        match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).with_context(|| format!("reading {}", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+        }
+    }
+
     /// Made by the server of this machine, or by finding the one that was joined.
     pub(crate) async fn load(settings: &Settings) -> Result<BootstrapFile> {
-        let path = BootstrapFile::path(settings);
-        if let Roles::Node(server) = &settings.roles
-            && !path.exists()
-        {
-            discover(settings, server).await?.save(settings)?;
+        if let Some(saved) = BootstrapFile::saved(settings)? {
+            return Ok(saved);
         }
-        let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))
+        let Roles::Node(server) = &settings.roles else { bail!("the server did not leave {}", BootstrapFile::path(settings).display()) };
+        let found = discover(settings, server).await?;
+        found.save(settings)?;
+        Ok(found)
     }
 
     /// By the server for the node beside it: a token that no other machine is told.

@@ -4,10 +4,27 @@ use crate::settings::Settings;
 use crate::roles::bootstrap::authority_pin;
 use anyhow::Result;
 use podnet::{BaseOptions, ClusterId};
+use std::path::{Path, PathBuf};
 
 /// From the server CA's certificate, which server and nodes have.
 pub(crate) fn cluster_id(ca_pem: &str) -> Result<ClusterId> {
     Ok(ClusterId::new(&authority_pin(ca_pem)?))
+}
+
+/// Below which this node's containers and shims have their cgroups.
+pub(crate) fn cgroup_root(settings: &Settings, cluster: &ClusterId) -> PathBuf {
+    match &settings.cgroup_root {
+        Some(root) => Path::new("/").join(root.trim_start_matches('/')),
+        None => PathBuf::from(format!("/sampan-{}", cluster.as_str())),
+    }
+}
+
+/// Sockets and the like: gone with the machine's power; one per data directory, and short, since a socket's path may
+/// have only 107 bytes.
+pub(crate) fn run_dir(settings: &Settings) -> PathBuf {
+    let path = settings.data_dir.as_os_str().as_encoded_bytes();
+    let hash = path.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    PathBuf::from(format!("/run/sampan-{hash:016x}"))
 }
 
 /// Leaves room for nothing: veth pairs carry whole Ethernet frames, and routes between nodes add no header.

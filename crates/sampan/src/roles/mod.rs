@@ -1,13 +1,15 @@
 //! The processes that a supervisor starts: how one begins, tells of itself, and ends.
 
+mod background;
 mod bootstrap;
 mod cluster_id;
 mod node;
+mod pod_network;
 
 mod server;
 
 pub(crate) use bootstrap::{BootstrapFile, authority_pin};
-pub(crate) use cluster_id::{base_options, cluster_id};
+pub(crate) use cluster_id::{base_options, cgroup_root, cluster_id, run_dir};
 
 use crate::cli::RoleName;
 use crate::settings::Settings;

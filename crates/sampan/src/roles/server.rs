@@ -12,8 +12,11 @@ use apiserver::bootstrap::{Facts, bootstrap};
 use apiserver::pki::{Pki, ServerNames, ServingCertificate, kubeconfig};
 use apiserver::{Backend, Config, Direct, KubeletAccess, Parts, Server, ServiceRanges};
 use client::Client;
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::core::v1::Node;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
@@ -121,12 +124,39 @@ impl Components {
         let clock = reconcile::Clock::system();
         let events = reconcile::Recorder::start(client.clone(), clock.clone(), "default-scheduler", "");
         let scheduler = scheduler::start(client.clone(), clock.clone(), events, scheduler::Options::default());
-        let controllers = controllers::start(client, clock, controllers::Options::default());
+        let controllers = controllers::start(client, clock, controller_options(settings, pki));
         Components { controllers, scheduler }
     }
 
     async fn stop(self) {
         self.scheduler.stop().await;
         self.controllers.stop().await;
+    }
+}
+
+fn controller_options(settings: &Settings, pki: &Arc<Pki>) -> controllers::Options {
+    controllers::Options {
+        root_ca_pem: Some(pki.server_ca.bundle_pem().to_owned()),
+        cluster_cidrs: vec![settings.pod_cidr.into()],
+        node_monitor_grace: Duration::from_secs(settings.node_monitor_grace_seconds),
+        signer: Some(Arc::new(Signer(pki.clone()))),
+        ..controllers::Options::default()
+    }
+}
+
+/// Lends the cluster's authorities to the controllers.
+struct Signer(Arc<Pki>);
+
+impl controllers::Signer for Signer {
+    fn approves(&self, request: &CertificateSigningRequest, node: Option<&Node>) -> Option<String> {
+        apiserver::bootstrap::approves(request, node).map(|approval| approval.message().to_owned())
+    }
+
+    fn sign(&self, request: &CertificateSigningRequest) -> Result<Vec<u8>, String> {
+        let spec = &request.spec;
+        let signer = apiserver::pki::Signer::parse(&spec.signer_name).ok_or_else(|| format!("unknown signer {}", spec.signer_name))?;
+        let usages = spec.usages.as_deref().unwrap_or_default();
+        let signed = self.0.sign_csr(&spec.request.0, signer, usages, spec.expiration_seconds, now());
+        signed.map(String::into_bytes).map_err(|error| error.to_string())
     }
 }

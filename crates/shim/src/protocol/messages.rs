@@ -231,9 +231,11 @@ choices! {
         7 => Error { kind: u8, message: String, },
     }
 
-    /// To the node, unasked (frame id 0).
+    /// To the node, unasked (frame id 0). An event that a node does not know is passed over.
     enum Event {
         1 => Exited { state: ContainerState, },
+        /// Also told to those who did not ask for the start: whoever asked may be gone.
+        3 => Started { state: ContainerState, },
         2 => ExecExited { exec: u32, exit_code: i32, },
     }
 

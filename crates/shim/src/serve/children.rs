@@ -52,7 +52,9 @@ impl Shim {
             None => {
                 self.begin_container(number, birth);
                 let Some(container) = self.containers.get(&number) else { return };
-                (Reply::Started { state: container.report() }, Vec::new())
+                let state = container.report();
+                self.publish(&Event::Started { state: state.clone() });
+                (Reply::Started { state }, Vec::new())
             }
         };
         self.respond(client, request, Ok(reply));

@@ -49,9 +49,8 @@ pub(super) fn of(state: &PodState, phase: &str, now: Timestamp) -> Vec<PodCondit
 
 fn condition(state: &PodState, name: &str, verdict: Verdict, now: Timestamp) -> PodCondition {
     let status = if verdict.holds { "True" } else { "False" };
-    let before = |status: &PodStatus| {
-        status.conditions.iter().flatten().find(|condition| condition.type_ == name).cloned()
-    };
+    let before =
+        |status: &PodStatus| status.conditions.iter().flatten().find(|condition| condition.type_ == name).cloned();
     let before = state.reported.as_ref().and_then(before).or_else(|| before(pod::status(&state.pod)));
     let unchanged = before.filter(|before| before.status == status).and_then(|before| before.last_transition_time);
     PodCondition {

@@ -16,7 +16,8 @@ pub(crate) use conditions::OWNED as OWNED_CONDITIONS;
 
 /// Hands the writer a status that differs from the last.
 pub(super) fn run(state: &mut PodState, now: Timestamp, out: &mut Vec<Effect>) {
-    let found_ended = state.reported.is_none() && pod::is_terminal(&state.pod) && matches!(state.stage, Stage::Ended(_));
+    let found_ended =
+        state.reported.is_none() && pod::is_terminal(&state.pod) && matches!(state.stage, Stage::Ended(_));
     if state.removed || found_ended {
         return;
     }
@@ -70,5 +71,6 @@ fn addresses(state: &PodState, status: &mut PodStatus) {
     let has_sandbox = state.sandbox_attempt > 0;
     let ips = if host_network && has_sandbox { &state.facts.host_ips } else { &state.pod_ips };
     status.pod_ip = ips.first().cloned();
-    status.pod_ips = Some(ips.iter().map(|ip| PodIP { ip: ip.clone() }).collect()).filter(|ips: &Vec<_>| !ips.is_empty());
+    status.pod_ips =
+        Some(ips.iter().map(|ip| PodIP { ip: ip.clone() }).collect()).filter(|ips: &Vec<_>| !ips.is_empty());
 }

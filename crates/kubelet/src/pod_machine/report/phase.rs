@@ -34,7 +34,8 @@ pub(super) fn of(state: &PodState) -> &'static str {
 
 /// Before its postStart hook has ended, a first instance does not count as running.
 fn is_in_hook(container: &ContainerState) -> bool {
-    container.restarts == 0 && container.instance().is_some_and(|instance| !instance.hook_done && instance.stop.is_none())
+    container.restarts == 0
+        && container.instance().is_some_and(|instance| !instance.hook_done && instance.stop.is_none())
 }
 
 /// Whether no init container is outstanding, and every sidecar has started once.

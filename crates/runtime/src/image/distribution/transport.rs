@@ -279,6 +279,7 @@ impl Transport {
 
     /// Reads a body that must be small.
     async fn read(&self, what: &str, mut body: Incoming, bytes_max: u64) -> Result<Bytes, RegistryError> {
+        let declared = hyper::body::Body::size_hint(&body).lower();
         let mut all = Vec::new();
         loop {
             let frame = timeout(self.timing.silence, body.frame()).await.map_err(|_| RegistryError::Stalled {
@@ -289,7 +290,7 @@ impl Transport {
             let frame = frame.map_err(|error| RegistryError::Truncated {
                 what: what.to_owned(),
                 received: all.len() as u64,
-                expected: hyper::body::Body::size_hint(&body).lower() + all.len() as u64,
+                expected: declared,
                 reason: chain(&error),
             })?;
             if let Ok(data) = frame.into_data() {

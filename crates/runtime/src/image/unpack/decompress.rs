@@ -9,6 +9,11 @@ const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const BUFFER_BYTES: usize = 64 << 10;
 
+/// Whether a stream that starts so is compressed.
+pub(crate) fn is_compressed(magic: &[u8]) -> bool {
+    magic.starts_with(GZIP) || magic.starts_with(ZSTD)
+}
+
 /// Gzip (of several members too), zstd, or what is neither as it is.
 pub(crate) fn decompress<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut magic = Vec::with_capacity(ZSTD.len());

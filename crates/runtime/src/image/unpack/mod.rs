@@ -6,7 +6,7 @@
 
 mod attributes;
 mod decompress;
-mod path;
+pub(crate) mod path;
 pub(crate) mod tar;
 mod tree;
 
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub(crate) use decompress::decompress;
+pub(crate) use decompress::{decompress, is_compressed};
 pub(crate) use tree::inherit_directories;
 
 use super::digest::{Digest, Hashed};

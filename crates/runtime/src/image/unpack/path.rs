@@ -15,7 +15,7 @@ const AUFS_PREFIX: &[u8] = b".wh..wh.";
 ///
 /// This is not what keeps writes inside (the kernel does, where links are followed): it refuses what no honest
 /// layer holds.
-pub(super) fn clean(raw: &[u8]) -> Result<PathBuf, String> {
+pub(crate) fn clean(raw: &[u8]) -> Result<PathBuf, String> {
     if raw.len() > PATH_LENGTH_MAX {
         return Err(format!("its name is longer than {PATH_LENGTH_MAX} bytes"));
     }

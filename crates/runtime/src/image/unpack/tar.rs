@@ -3,7 +3,7 @@
 //! Headers are decoded by the `tar` crate; its reader is not used, because it splits PAX records at line ends (an
 //! extended attribute is binary: `security.capability` would be cut) and reads long names without a bound.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use tar::Header;
 
@@ -97,11 +97,11 @@ impl<R: Read> Archive<R> {
 
     fn follow(&mut self, size: u64) {
         self.data_left = size;
-        self.padding = size.next_multiple_of(BLOCK_BYTES as u64) - size;
+        self.padding = (BLOCK_BYTES as u64 - size % BLOCK_BYTES as u64) % BLOCK_BYTES as u64;
     }
 
     fn skip(&mut self) -> io::Result<()> {
-        let left = self.data_left + self.padding;
+        let left = self.data_left.saturating_add(self.padding);
         let skipped = io::copy(&mut self.inner.by_ref().take(left), &mut io::sink())?;
         (self.data_left, self.padding) = (0, 0);
         self.position += skipped;
@@ -133,6 +133,18 @@ impl<R: Read> Archive<R> {
         let mut content = Vec::new();
         self.read_to_end(&mut content)?;
         Ok(content)
+    }
+}
+
+impl<R: Read + Seek> Archive<R> {
+    /// Passes over the current entry's data without reading it. A file that is cut shows when the data is read.
+    pub(crate) fn seek_past_data(&mut self) -> io::Result<()> {
+        let left = self.data_left.saturating_add(self.padding);
+        let offset = i64::try_from(left).map_err(|_| invalid(format!("tar: an entry of {left} bytes")))?;
+        self.inner.seek_relative(offset)?;
+        (self.data_left, self.padding) = (0, 0);
+        self.position += left;
+        Ok(())
     }
 }
 

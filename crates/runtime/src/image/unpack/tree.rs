@@ -283,7 +283,8 @@ impl<'a> Tree<'a> {
 
     fn count(&mut self, size: u64) {
         self.unpacked.inodes += 1;
-        self.unpacked.bytes += size.next_multiple_of(BLOCK_BYTES).max(BLOCK_BYTES);
+        // Sizes were read from disk: they cannot come near overflow.
+        self.unpacked.bytes += size.div_ceil(BLOCK_BYTES).max(1) * BLOCK_BYTES;
     }
 
     fn refuse(&self, entry: &Entry, reason: String) -> UnpackError {

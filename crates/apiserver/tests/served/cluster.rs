@@ -1,0 +1,188 @@
+//! A server on a port of its own, and clients for it.
+
+use apiserver::admission::Chain;
+use apiserver::authn::{Authenticators, ISSUER, Keys};
+use apiserver::authz::Authorizer;
+use apiserver::bootstrap::{Facts, bootstrap};
+use apiserver::pki::{Credential, Pki, ServerNames, ServingCertificate, kubeconfig};
+use apiserver::{Backend, Config, Direct, KubeletAccess, Parts, Server, ServiceRanges};
+use api::user::User;
+use bytes::Bytes;
+use client::Client;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::Value;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub(crate) type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+pub(crate) struct Cluster {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) pki: Pki,
+    pub(crate) http: Http,
+    pub(crate) url: String,
+    server: Option<Server>,
+}
+
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+    pub(crate) fn message(&self) -> String {
+        self.json()["message"].as_str().unwrap_or_default().to_owned()
+    }
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+    #[track_caller]
+    pub(crate) fn expect(self, code: u16) -> Answer {
+        assert_eq!(self.code, code, "{}", String::from_utf8_lossy(&self.body));
+        self
+    }
+}
+
+pub(crate) fn now() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Cluster {
+        let dir = tempfile::tempdir().unwrap();
+        let address: std::net::IpAddr = "127.0.0.1".parse().unwrap();
+        let names = ServerNames { addresses: vec![address], ..ServerNames::default() };
+        let pki = Pki::open(&dir.path().join("pki"), &names, now()).unwrap();
+        let store = store::Embedded::open(dir.path().join("store"), store::Options::default()).unwrap();
+        let ranges = ServiceRanges::new(vec!["10.43.0.0/16".parse().unwrap()]);
+        let options = registry::Options { hooks: apiserver::hooks(ranges), ..registry::Options::default() };
+        let registry = registry::Registry::open(Arc::new(store), options).await.unwrap();
+        let kubelets = KubeletAccess { tls: Arc::new(pki.kubelet_client_config().unwrap()) };
+        let backend = Backend::new(registry, Some(kubelets), Vec::new());
+        let component = User::component("system:apiserver");
+        let client = Client::new(Arc::new(Direct::new(backend.clone(), component)));
+        let authz = Authorizer::start(&client);
+        let keys = Keys::from_pem(&pki.service_account_keys).unwrap();
+        let authn = Arc::new(Authenticators::new(ISSUER, keys, &client, Arc::new(now)));
+        let admission = Arc::new(Chain::new(&client, &authz));
+        assert!(backend.install(Parts { authn, authz, admission }).is_ok());
+        let facts = Facts {
+            address: "192.0.2.1".parse().unwrap(),
+            port: 6443,
+            server: "https://127.0.0.1:6443".to_owned(),
+            api_service_ip: "10.43.0.1".parse().unwrap(),
+            dns_service_ip: "10.43.0.10".parse().unwrap(),
+            server_ca: pki.server_ca.bundle_pem().to_owned(),
+            client_ca: pki.client_ca.bundle_pem().to_owned(),
+        };
+        bootstrap(&client, &facts).await.unwrap();
+        let serving = Arc::new(ServingCertificate::new(&pki.apiserver).unwrap());
+        let tls = Arc::new(pki.server_config(serving).unwrap());
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::start(Config { listen, tls, backend }).await.unwrap();
+        let url = format!("https://{}", server.local_addr());
+        let http = http(&pki, Some(&pki.admin));
+        Cluster { dir, pki, http, url, server: Some(server) }
+    }
+
+    pub(crate) async fn shutdown(mut self) {
+        if let Some(server) = self.server.take() {
+            server.shutdown().await;
+        }
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let response = self.open(&self.http, method, path, headers, body).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { code: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// The answer before its body.
+    pub(crate) async fn open(
+        &self,
+        http: &Http,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> http::Response<Incoming> {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.uri(format!("{}{path}", self.url)).body(Full::new(body.into())).unwrap();
+        http.request(request).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send("POST", path, &[("content-type", "application/json")], body.to_string()).await
+    }
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send("PUT", path, &[("content-type", "application/json")], body.to_string()).await
+    }
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, &[], "").await
+    }
+    /// `kind` is `json`, `merge` or `strategic-merge`.
+    pub(crate) async fn patch(&self, kind: &str, path: &str, body: Value) -> Answer {
+        let content_type = format!("application/{kind}-patch+json");
+        self.send("PATCH", path, &[("content-type", &content_type)], body.to_string()).await
+    }
+
+    /// kubectl as the administrator; `None` where it is not installed.
+    pub(crate) async fn kubectl(&self, arguments: &[&str], input: &str) -> Option<(bool, String)> {
+        if !std::path::Path::new("/usr/bin/kubectl").exists() {
+            eprintln!("SKIPPED: /usr/bin/kubectl is not installed");
+            return None;
+        }
+        let config = self.dir.path().join("kubeconfig");
+        if !config.exists() {
+            let ca = self.pki.server_ca.bundle_pem();
+            let admin = &self.pki.admin;
+            std::fs::write(&config, kubeconfig(&self.url, ca, admin.certificate_pem(), admin.key_pem())).unwrap();
+        }
+        let file = self.dir.path().join(format!("input-{}", input.len()));
+        std::fs::write(&file, input).unwrap();
+        let mut command = Command::new("/usr/bin/kubectl");
+        command.arg("--kubeconfig").arg(&config).arg("--cache-dir").arg(self.dir.path().join("cache"));
+        command.args(arguments).stdin(std::fs::File::open(&file).unwrap());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        Some((output.status.success(), String::from_utf8(text).unwrap()))
+    }
+}
+
+pub(crate) fn http(pki: &Pki, credential: Option<&Credential>) -> Http {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in pki.server_ca.certificates() {
+        roots.add(certificate.clone()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match credential {
+        Some(credential) => {
+            let (chain, key) = credential.tls().unwrap();
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let connector =
+        hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_all_versions().build();
+    hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build(connector)
+}

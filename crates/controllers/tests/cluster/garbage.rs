@@ -1,0 +1,200 @@
+//! Owners and what they own.
+
+use crate::{Cluster, names};
+use api::k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
+use serde_json::{Value, json};
+
+/// A config map owned by others: `(kind, name, uid, blocks)`.
+async fn owned(cluster: &Cluster, name: &str, owners: &[(&str, &str, &str, bool)]) -> String {
+    owned_in(cluster, "default", name, owners).await
+}
+
+async fn owned_in(cluster: &Cluster, namespace: &str, name: &str, owners: &[(&str, &str, &str, bool)]) -> String {
+    let owners: Vec<Value> = owners
+        .iter()
+        .map(|(kind, name, uid, blocks)| {
+            json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": uid, "blockOwnerDeletion": blocks})
+        })
+        .collect();
+    let map: ConfigMap =
+        cluster.create(json!({"metadata": {"name": name, "namespace": namespace, "ownerReferences": owners}})).await;
+    map.metadata.uid.unwrap()
+}
+
+fn maps(cluster: &Cluster) -> Vec<String> {
+    let mut names = names(&cluster.fake.all::<ConfigMap>());
+    names.retain(|name| name != "kube-root-ca.crt");
+    names
+}
+
+fn owners(cluster: &Cluster, name: &str) -> Vec<String> {
+    let map: ConfigMap = cluster.get("default", name).unwrap();
+    map.metadata.owner_references.unwrap_or_default().into_iter().map(|owner| owner.name).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn dependents_go_after_their_owner_to_the_last_generation() {
+    let cluster = Cluster::start_lagging();
+    let root = owned(&cluster, "root", &[]).await;
+    for child in 0..20 {
+        let uid = owned(&cluster, &format!("child-{child}"), &[("ConfigMap", "root", &root, true)]).await;
+        let kind = ("ConfigMap", format!("child-{child}"), uid);
+        owned(&cluster, &format!("grandchild-{child}"), &[(kind.0, &kind.1, &kind.2, true)]).await;
+    }
+    owned(&cluster, "stranger", &[]).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster).len(), 42);
+    cluster.delete::<ConfigMap>("default", "root", None).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), ["stranger"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_deleted_in_the_foreground_waits_for_those_that_block_it() {
+    let cluster = Cluster::start_lagging();
+    let root = owned(&cluster, "root", &[]).await;
+    let child = owned(&cluster, "child", &[("ConfigMap", "root", &root, true)]).await;
+    owned(&cluster, "grandchild", &[("ConfigMap", "child", &child, true)]).await;
+    cluster
+        .create::<Secret>(json!({"metadata": {"name": "held", "namespace": "default", "finalizers": ["a.io/b"],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "child", "uid": child,
+                "blockOwnerDeletion": true}]}}))
+        .await;
+    cluster
+        .create::<Secret>(json!({"metadata": {"name": "free", "namespace": "default", "finalizers": ["a.io/b"],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "root", "uid": root}]}}))
+        .await;
+    cluster.settle().await;
+    cluster.delete::<ConfigMap>("default", "root", Some("Foreground")).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), ["child", "root"], "they wait for the secret, which somebody holds");
+    cluster.merge::<Secret>("default", "held", None, json!({"metadata": {"finalizers": null}})).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), Vec::<String>::new());
+    let free: Secret = cluster.get("default", "free").unwrap();
+    assert!(free.metadata.deletion_timestamp.is_some(), "one that does not block goes too, in its own time");
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_without_dependents_does_not_wait() {
+    let cluster = Cluster::start();
+    owned(&cluster, "alone", &[]).await;
+    cluster.settle().await;
+    cluster.delete::<ConfigMap>("default", "alone", Some("Foreground")).await;
+    cluster.settle().await;
+    owned(&cluster, "orphaner", &[]).await;
+    cluster.delete::<ConfigMap>("default", "orphaner", Some("Orphan")).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), Vec::<String>::new());
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphans_lose_their_owner_and_stay() {
+    let cluster = Cluster::start_lagging();
+    let (root, other) = (owned(&cluster, "root", &[]).await, owned(&cluster, "other", &[]).await);
+    for child in 0..10 {
+        let both = [("ConfigMap", "root", root.as_str(), true), ("ConfigMap", "other", other.as_str(), false)];
+        owned(&cluster, &format!("child-{child}"), &both).await;
+    }
+    cluster.settle().await;
+    cluster.delete::<ConfigMap>("default", "root", Some("Orphan")).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster).len(), 11);
+    assert_eq!(owners(&cluster, "child-3"), ["other"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_never_was_is_asked_for_before_anything_is_deleted() {
+    let cluster = Cluster::start_lagging();
+    let real = owned(&cluster, "real", &[]).await;
+    owned(&cluster, "kept", &[("ConfigMap", "real", &real, true)]).await;
+    owned(&cluster, "half", &[("ConfigMap", "real", &real, true), ("ConfigMap", "gone", "uid-gone", true)]).await;
+    owned(&cluster, "lost", &[("ConfigMap", "gone", "uid-gone", true)]).await;
+    owned(&cluster, "renewed", &[("ConfigMap", "real", "uid-of-its-predecessor", true)]).await;
+    cluster
+        .create::<Secret>(json!({"metadata": {"name": "foreign", "namespace": "default", "ownerReferences": [
+            {"apiVersion": "example.com/v1", "kind": "Widget", "name": "w", "uid": "w"}]}}))
+        .await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), ["half", "kept", "real"]);
+    assert_eq!(owners(&cluster, "half"), ["real"], "the absent one is forgotten");
+    assert!(cluster.get::<Secret>("default", "foreign").is_some(), "a kind that is not known may have its owner");
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_is_looked_for_in_the_namespace_of_what_it_owns() {
+    let cluster = Cluster::start_lagging();
+    cluster.create::<Namespace>(json!({"metadata": {"name": "other"}})).await;
+    let uid = owned_in(&cluster, "other", "owner", &[]).await;
+    cluster.settle().await;
+    owned(&cluster, "astray", &[("ConfigMap", "owner", &uid, true)]).await;
+    let node = json!({"metadata": {"name": "n1", "ownerReferences": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}]}});
+    cluster.create::<Node>(node).await;
+    let node: Node = cluster.create(json!({"metadata": {"name": "n2"}})).await;
+    owned(&cluster, "of-node", &[("Node", "n2", node.metadata.uid.as_deref().unwrap(), false)]).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), ["of-node", "owner"], "an owner elsewhere is none");
+    assert!(cluster.get::<Node>("", "n1").is_some(), "a cluster's object cannot be owned by a namespace's: nothing is done");
+    let events = cluster.fake.all::<Event>();
+    let mut about: Vec<_> = events
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some("OwnerRefInvalidNamespace"))
+        .map(|event| event.involved_object.name.clone().unwrap())
+        .collect();
+    about.sort();
+    about.dedup();
+    assert_eq!(about, ["astray", "n1"]);
+    cluster.delete::<Node>("", "n2", None).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), ["owner"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_deletion_is_tried_again() {
+    let cluster = Cluster::start();
+    let root = owned(&cluster, "root", &[]).await;
+    owned(&cluster, "child", &[("ConfigMap", "root", &root, true)]).await;
+    cluster.settle().await;
+    cluster.fake.set_fault(|request| {
+        let refused = request.verb == client::Verb::Delete && request.name == "child";
+        refused.then(|| api::Status::new(api::Reason::ServiceUnavailable, "away"))
+    });
+    cluster.delete::<ConfigMap>("default", "root", None).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), ["child"]);
+    cluster.fake.clear_fault();
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), Vec::<String>::new());
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_in_its_grace_blocks_until_it_is_gone() {
+    let cluster = Cluster::start();
+    let root = owned(&cluster, "root", &[]).await;
+    cluster
+        .create::<Node>(json!({"metadata": {"name": "n1"}}))
+        .await;
+    cluster
+        .create::<Pod>(json!({"metadata": {"name": "p", "namespace": "default", "ownerReferences": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "root", "uid": root, "blockOwnerDeletion": true}]},
+            "spec": {"nodeName": "n1", "containers": []}}))
+        .await;
+    cluster.settle().await;
+    cluster.delete::<ConfigMap>("default", "root", Some("Foreground")).await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(maps(&cluster), ["root"]);
+    assert!(cluster.get::<Pod>("default", "p").unwrap().metadata.deletion_timestamp.is_some());
+    let options = client::DeleteOptions { grace_seconds: Some(0), ..client::DeleteOptions::default() };
+    cluster.client.delete::<Pod>("default", "p", &options).await.unwrap();
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), Vec::<String>::new());
+    cluster.stop().await;
+}

@@ -1,0 +1,130 @@
+//! Namespaces: what each has, and how it ends.
+
+use crate::{Cluster, names};
+use api::k8s_openapi::api::core::v1::{ConfigMap, Namespace, NamespaceCondition, Pod, ServiceAccount};
+use api::Subresource;
+use serde_json::json;
+use std::time::Duration;
+
+async fn namespace(cluster: &Cluster, name: &str) {
+    cluster.create::<Namespace>(json!({"metadata": {"name": name}})).await;
+}
+
+fn root_ca(cluster: &Cluster, namespace: &str) -> Option<String> {
+    cluster.get::<ConfigMap>(namespace, "kube-root-ca.crt").map(|map| map.data.unwrap()["ca.crt"].clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_namespace_has_its_account_and_the_root_certificate_whatever_is_done_to_them() {
+    let cluster = Cluster::start_lagging();
+    namespace(&cluster, "dev").await;
+    cluster.settle().await;
+    assert_eq!(root_ca(&cluster, "dev").as_deref(), Some("PEM"));
+    assert!(cluster.get::<ServiceAccount>("dev", "default").is_some());
+    cluster.delete::<ServiceAccount>("dev", "default", None).await;
+    cluster.merge::<ConfigMap>("dev", "kube-root-ca.crt", None, json!({"data": {"ca.crt": "forged", "more": "x"}})).await;
+    cluster.settle().await;
+    assert!(cluster.get::<ServiceAccount>("dev", "default").is_some());
+    let map: ConfigMap = cluster.get("dev", "kube-root-ca.crt").unwrap();
+    assert_eq!(map.data.unwrap().into_iter().collect::<Vec<_>>(), [("ca.crt".to_owned(), "PEM".to_owned())]);
+    cluster.delete::<ConfigMap>("dev", "kube-root-ca.crt", None).await;
+    cluster.settle().await;
+    assert_eq!(root_ca(&cluster, "dev").as_deref(), Some("PEM"));
+    cluster.stop().await;
+}
+
+fn condition(cluster: &Cluster, name: &str, type_: &str) -> NamespaceCondition {
+    let status = cluster.get::<Namespace>("", name).unwrap().status.unwrap();
+    status.conditions.unwrap().into_iter().find(|condition| condition.type_ == type_).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_goes_when_all_in_it_is_gone() {
+    let cluster = Cluster::start_lagging();
+    namespace(&cluster, "dev").await;
+    namespace(&cluster, "prod").await;
+    for namespace in ["dev", "prod"] {
+        cluster.create::<ConfigMap>(json!({"metadata": {"name": "plain", "namespace": namespace}})).await;
+    }
+    cluster.create::<ConfigMap>(json!({"metadata": {"name": "held", "namespace": "dev", "finalizers": ["a.io/b"]}})).await;
+    cluster.settle().await;
+    cluster.delete::<Namespace>("", "dev", None).await;
+    cluster.settle().await;
+    assert_eq!(names(&cluster.fake.all::<ConfigMap>()), ["held", "kube-root-ca.crt", "plain"], "what is held, and the other's");
+    let content = condition(&cluster, "dev", "NamespaceContentRemaining");
+    assert_eq!(content.status, "True");
+    let message = content.message.unwrap();
+    assert_eq!(message, "Some resources are remaining: configmaps. has 1 resource instances");
+    let finalizers = condition(&cluster, "dev", "NamespaceFinalizersRemaining");
+    let message = finalizers.message.unwrap();
+    assert_eq!(message, "Some content in the namespace has finalizers remaining: a.io/b in 1 resource instances");
+    assert_eq!(condition(&cluster, "dev", "NamespaceDeletionContentFailure").status, "False");
+    cluster.merge::<ConfigMap>("dev", "held", None, json!({"metadata": {"finalizers": null}})).await;
+    cluster.settle().await;
+    assert!(cluster.get::<Namespace>("", "dev").is_none());
+    assert!(cluster.get::<Namespace>("", "prod").is_some());
+    assert_eq!(names(&cluster.fake.all::<ConfigMap>()), ["kube-root-ca.crt", "plain"]);
+    assert!(cluster.get::<ServiceAccount>("dev", "default").is_none(), "nothing is made again in what ends");
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_end_before_what_they_may_need() {
+    let cluster = Cluster::start();
+    namespace(&cluster, "dev").await;
+    cluster.create::<ConfigMap>(json!({"metadata": {"name": "settings", "namespace": "dev"}})).await;
+    cluster.create::<Pod>(json!({"metadata": {"name": "p", "namespace": "dev"}, "spec": {"nodeName": "n1", "containers": []}})).await;
+    cluster.settle().await;
+    cluster.delete::<Namespace>("", "dev", None).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let pod: Pod = cluster.get("dev", "p").unwrap();
+    assert!(pod.metadata.deletion_timestamp.is_some(), "told to end");
+    assert!(cluster.get::<ConfigMap>("dev", "settings").is_some(), "and may still read its settings");
+    let content = condition(&cluster, "dev", "NamespaceContentRemaining").message.unwrap();
+    assert!(content.contains("pods. has 1 resource instances"), "{content}");
+    // The node says that it has ended, at which the namespace does not wait for a second look.
+    let options = client::DeleteOptions { grace_seconds: Some(0), ..client::DeleteOptions::default() };
+    cluster.client.delete::<Pod>("dev", "p", &options).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(cluster.get::<Namespace>("", "dev").is_none());
+    assert!(cluster.get::<ConfigMap>("dev", "settings").is_none());
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_cannot_be_deleted_is_told_and_tried_again() {
+    let cluster = Cluster::start();
+    namespace(&cluster, "dev").await;
+    cluster.create::<ConfigMap>(json!({"metadata": {"name": "a", "namespace": "dev"}})).await;
+    cluster.settle().await;
+    cluster.fake.set_fault(|request| {
+        let refused = request.verb == client::Verb::DeleteCollection && request.def.plural == "configmaps";
+        refused.then(|| api::Status::internal("no"))
+    });
+    cluster.delete::<Namespace>("", "dev", None).await;
+    cluster.settle().await;
+    let failure = condition(&cluster, "dev", "NamespaceDeletionContentFailure");
+    assert_eq!((failure.status.as_str(), failure.reason.as_deref()), ("True", Some("ContentDeletionFailed")));
+    assert!(failure.message.unwrap().contains("no"));
+    assert!(cluster.get::<ServiceAccount>("dev", "default").is_none(), "other kinds are not held back by one");
+    cluster.fake.clear_fault();
+    cluster.settle().await;
+    assert!(cluster.get::<Namespace>("", "dev").is_none());
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_finalizers_of_a_namespace_are_left_to_them() {
+    let cluster = Cluster::start();
+    namespace(&cluster, "dev").await;
+    let request = client::Request::new(client::Verb::Update, &<Namespace as api::Kind>::DEF, "", "dev")
+        .subresource(Some(Subresource::Finalize))
+        .body(json!({"metadata": {"name": "dev"}, "spec": {"finalizers": ["kubernetes", "mine.io/x"]}}).to_string());
+    cluster.client.call(request).await.unwrap();
+    cluster.settle().await;
+    cluster.delete::<Namespace>("", "dev", None).await;
+    cluster.settle().await;
+    let left: Namespace = cluster.get("", "dev").unwrap();
+    assert_eq!(left.spec.unwrap().finalizers.unwrap(), ["mine.io/x"]);
+    cluster.stop().await;
+}

@@ -1,0 +1,189 @@
+//! Manifests: files, folders and standard input, several documents each, YAML or JSON.
+//!
+//! Invariant: documents keep the order of the files and of their places in them; lists are taken apart.
+
+use crate::failure::{Failure, Result};
+use serde_json::Value;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What a folder is searched for.
+const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
+
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Files {
+    /// Files or folders with manifests; `-` is standard input
+    #[arg(short = 'f', long = "filename", value_delimiter = ',')]
+    pub(crate) names: Vec<String>,
+    /// Search folders below the one named too
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+    /// A kustomization; not built
+    #[arg(short = 'k', long)]
+    pub(crate) kustomize: Option<PathBuf>,
+}
+
+impl Files {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.kustomize.is_none()
+    }
+}
+
+/// One object and the file it was read from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Document {
+    pub(crate) source: String,
+    pub(crate) object: Value,
+}
+
+pub(crate) fn read(files: &Files) -> Result<Vec<Document>> {
+    if files.kustomize.is_some() {
+        let text = "kustomizations (-k) are not built into sampan's kubectl yet; render them with kustomize and use -f -";
+        return Err(Failure::message(text));
+    }
+    let mut documents = Vec::new();
+    for name in &files.names {
+        for (source, text) in texts(name, files.recursive)? {
+            for object in parse(&text, &source)? {
+                flatten(&source, object, &mut documents)?;
+            }
+        }
+    }
+    Ok(documents)
+}
+
+fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>> {
+    if name == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.map_err(|error| Failure::message(format!("reading standard input: {error}")))?;
+        return Ok(vec![("STDIN".to_owned(), text)]);
+    }
+    if name.starts_with("http://") || name.starts_with("https://") {
+        let text = format!("reading {name}: URLs are not built into sampan's kubectl yet; fetch it and use -f -");
+        return Err(Failure::message(text));
+    }
+    let path = Path::new(name);
+    if !path.exists() {
+        return Err(Failure::message(format!("the path {name:?} does not exist")));
+    }
+    let mut paths = Vec::new();
+    if path.is_dir() {
+        walk(path, recursive, &mut paths)?;
+        if paths.is_empty() {
+            let known = EXTENSIONS.map(|extension| format!(".{extension}")).join(" ");
+            return Err(Failure::message(format!("error reading [{name}]: recognized file extensions are [{known}]")));
+        }
+    } else {
+        paths.push(path.to_owned());
+    }
+    let text = |path: PathBuf| match std::fs::read_to_string(&path) {
+        Ok(text) => Ok((path.display().to_string(), text)),
+        Err(error) => Err(unreadable(&path, &error)),
+    };
+    paths.into_iter().map(text).collect()
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::message(format!("reading {}: {error}", path.display()))
+}
+
+/// Files before what lies in sub-folders would be another order than upstream's: names alone decide.
+fn walk(folder: &Path, recursive: bool, paths: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let entries = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut entries: Vec<PathBuf> = entries.collect::<Result<_, _>>().map_err(|error| unreadable(folder, &error))?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() {
+            if recursive {
+                walk(&entry, recursive, paths)?;
+            }
+        } else if entry.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known)) {
+            paths.push(entry);
+        }
+    }
+    Ok(())
+}
+
+/// Every document that is not empty.
+pub(crate) fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
+    let failed = |error: &dyn std::fmt::Display| Failure::message(format!("error parsing {source}: {error}"));
+    if text.trim_start().starts_with('{') {
+        let documents: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
+        // A flow mapping of YAML begins as JSON does.
+        if let Ok(documents) = documents {
+            return Ok(documents);
+        }
+    }
+    let options = serde_saphyr::options! {
+        // Modes of volumes: 0644.
+        legacy_octal_numbers: true,
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
+        with_snippet: false,
+    };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| failed(&error))?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+fn flatten(source: &str, mut object: Value, documents: &mut Vec<Document>) -> Result<()> {
+    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+    if kind.is_empty() {
+        return Err(Failure::message(format!("unable to decode {source:?}: Object 'Kind' is missing in '{object}'")));
+    }
+    if object["apiVersion"].as_str().unwrap_or_default().is_empty() {
+        return Err(Failure::message(format!("unable to decode {source:?}: Object 'apiVersion' is missing in '{object}'")));
+    }
+    if kind.ends_with("List")
+        && let Some(Value::Array(items)) = object.get_mut("items").map(Value::take)
+    {
+        return items.into_iter().try_for_each(|item| flatten(source, item, documents));
+    }
+    documents.push(Document { source: source.to_owned(), object });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn documents_keep_their_order() {
+        let yaml = "# a comment\n---\n---\na: 0644\nb: yes\nc: '1'\n---\n{d: [1.5, ~]}\n...\n---\n";
+        assert_eq!(parse(yaml, "x").unwrap(), [json!({"a": 420, "b": true, "c": "1"}), json!({"d": [1.5, null]})]);
+        assert_eq!(parse("{\"a\":1}\n{\"b\":2}", "x").unwrap(), [json!({"a": 1}), json!({"b": 2})]);
+        assert!(parse("a: [", "x.yaml").unwrap_err().report().starts_with("error: error parsing x.yaml: "));
+    }
+
+    #[test]
+    fn folders_are_read_by_name_and_lists_taken_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let object = |name: &str| format!("apiVersion: v1\nkind: A\nmetadata: {{name: {name}}}\n");
+        std::fs::create_dir(folder.path().join("b")).unwrap();
+        for (file, text) in [
+            ("c.yml", object("c")),
+            ("b/deep.yaml", object("b")),
+            ("a.json", r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"A","metadata":{"name":"a"}}]}"#.into()),
+            ("ignored.txt", "?".into()),
+        ] {
+            std::fs::write(folder.path().join(file), text).unwrap();
+        }
+        let names = |recursive| {
+            let files = Files { names: vec![folder.path().display().to_string()], recursive, kustomize: None };
+            let documents = read(&files).unwrap();
+            documents.iter().map(|document| crate::calls::name_of(&document.object).to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(false), ["a", "c"]);
+        assert_eq!(names(true), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let error = |name: &str| read(&Files { names: vec![name.into()], ..Files::default() }).unwrap_err().report();
+        assert_eq!(error("/nowhere.yaml"), "error: the path \"/nowhere.yaml\" does not exist");
+        assert!(error("https://x/y").contains("URLs are not built"));
+        let files = Files { kustomize: Some(".".into()), ..Files::default() };
+        assert!(read(&files).unwrap_err().report().contains("(-k) are not built"));
+    }
+}

@@ -1,0 +1,8 @@
+//! The registry over the store on disk.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
+mod deletes;
+mod open;
+mod reads;
+mod watches;
+mod writes;

@@ -1,0 +1,272 @@
+//! A cluster of one or more nodes, each in a network namespace of its own on one bridge.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Long enough for a busy machine; a test that needs it all fails with what it waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether this machine can run clusters; says why not.
+pub(crate) fn possible() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("SKIPPED: a cluster needs root");
+    }
+    root
+}
+
+pub(crate) fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn must(command: &mut Command) -> String {
+    let output = run(command);
+    assert!(output.status.success(), "{command:?}: {}", said(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn said(output: &Output) -> String {
+    let mut text = format!("{}\n", output.status);
+    for (name, stream) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        write!(text, "{name}: {}", String::from_utf8_lossy(stream)).unwrap();
+    }
+    text
+}
+
+/// One machine of the test: a namespace, an address, a data directory.
+pub(crate) struct Machine {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) cgroup_root: String,
+    namespace: PathBuf,
+    link: String,
+    joined: bool,
+}
+
+pub(crate) struct Cluster {
+    pub(crate) machines: Vec<Machine>,
+    folder: tempfile::TempDir,
+    bridge_namespace: PathBuf,
+    finished: bool,
+}
+
+impl Cluster {
+    /// Machines that can reach each other; nothing of sampan runs yet.
+    pub(crate) fn machines(count: usize) -> Cluster {
+        let folder = tempfile::Builder::new().prefix("sampan-e2e").tempdir().unwrap();
+        let bridge_namespace = folder.path().join("bridge.ns");
+        kernel::netns::create(&bridge_namespace).unwrap();
+        let mut cluster = Cluster { machines: Vec::new(), folder, bridge_namespace, finished: false };
+        cluster.ip_in_bridge("link add br0 type bridge");
+        cluster.ip_in_bridge("link set br0 up");
+        for index in 0..count {
+            cluster.add_machine(index);
+        }
+        cluster
+    }
+
+    /// One machine with server and node, ready.
+    pub(crate) fn up(flags: &[&str]) -> Cluster {
+        let cluster = Cluster::machines(1);
+        cluster.machines[0].up(flags);
+        cluster
+    }
+
+    fn ip_in_bridge(&self, arguments: &str) {
+        must(nsenter(&self.bridge_namespace).arg("ip").args(arguments.split(' ')));
+    }
+
+    fn add_machine(&mut self, index: usize) {
+        let name = format!("n{index}");
+        let namespace = self.folder.path().join(format!("{name}.ns"));
+        kernel::netns::create(&namespace).unwrap();
+        let address = format!("192.168.77.{}", index + 1);
+        let link = format!("e{index}");
+        let data_dir = self.folder.path().join(&name);
+        let cgroup_root = format!("/e2e-{}-{name}", std::process::id());
+        let machine = Machine { name, address, data_dir, cgroup_root, namespace, link, joined: false };
+        machine.ip("link set lo up");
+        machine.ip(&format!("link add {} type veth peer name eth0", machine.link));
+        // The bridge's namespace is named by a file below this folder, which `ip` takes as a path.
+        machine.ip(&format!("link set {} netns {}", machine.link, self.bridge_namespace.display()));
+        machine.ip(&format!("addr add {}/24 dev eth0", machine.address));
+        machine.ip("link set eth0 up");
+        self.ip_in_bridge(&format!("link set {} master br0 up", machine.link));
+        self.machines.push(machine);
+    }
+
+    pub(crate) fn first(&self) -> &Machine {
+        &self.machines[0]
+    }
+
+    /// Joins the machine at `index` to the cluster of the first.
+    pub(crate) fn join(&mut self, index: usize, flags: &[&str]) {
+        let token = self.first().sampan(&["token", "create"]);
+        let server = format!("https://{}:6443", self.first().address);
+        let machine = &mut self.machines[index];
+        machine.joined = true;
+        let output = machine.join(&server, token.trim(), flags);
+        assert!(output.status.success(), "join: {}\n{}", said(&output), machine.log());
+    }
+
+    /// Ends everything and asserts that no trace is left.
+    pub(crate) fn finish(mut self) {
+        self.finished = true;
+        for machine in &self.machines {
+            if machine.data_dir.exists() {
+                machine.sampan(&["reset", "--yes"]);
+            }
+            machine.assert_clean();
+        }
+        self.remove_namespaces();
+    }
+
+    fn remove_namespaces(&self) {
+        for machine in &self.machines {
+            kernel::netns::remove(&machine.namespace).unwrap();
+        }
+        kernel::netns::remove(&self.bridge_namespace).unwrap();
+    }
+}
+
+impl Drop for Cluster {
+    /// A failed test shows its logs and cleans up as far as it can.
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        for machine in &self.machines {
+            eprintln!("---- log of {}\n{}", machine.name, machine.log());
+            let reset = run(machine.command().args(["reset", "--yes"]).arg("--data-dir").arg(&machine.data_dir));
+            eprintln!("---- reset of {}: {}", machine.name, said(&reset));
+        }
+        self.remove_namespaces();
+    }
+}
+
+fn nsenter(namespace: &Path) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={}", namespace.display()));
+    command
+}
+
+impl Machine {
+    /// A command inside the machine.
+    pub(crate) fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = nsenter(&self.namespace);
+        command.arg(program).env("KUBECONFIG", self.data_dir.join("admin.kubeconfig"));
+        command
+    }
+
+    fn command(&self) -> Command {
+        self.inside(env!("CARGO_BIN_EXE_sampan"))
+    }
+
+    fn ip(&self, arguments: &str) {
+        must(self.inside("ip").args(arguments.split(' ')));
+    }
+
+    /// Our binary on this machine's data directory; what it printed.
+    pub(crate) fn sampan(&self, arguments: &[&str]) -> String {
+        must(self.command().args(arguments).arg("--data-dir").arg(&self.data_dir))
+    }
+
+    fn common(&self, command: &mut Command) {
+        command.arg("--detach").arg("--data-dir").arg(&self.data_dir);
+        command.args(["--node-name", &self.name, "--node-ip", &self.address, "--cgroup-root", &self.cgroup_root]);
+    }
+
+    pub(crate) fn try_up(&self, flags: &[&str]) -> Output {
+        let mut command = self.command();
+        command.arg("up");
+        self.common(&mut command);
+        run(command.args(flags))
+    }
+
+    pub(crate) fn up(&self, flags: &[&str]) {
+        let output = self.try_up(flags);
+        assert!(output.status.success(), "up: {}\n{}", said(&output), self.log());
+    }
+
+    /// A server without a node.
+    pub(crate) fn up_server(&self) {
+        let mut command = self.command();
+        command.arg("server");
+        self.common(&mut command);
+        let output = run(&mut command);
+        assert!(output.status.success(), "server: {}\n{}", said(&output), self.log());
+    }
+
+    pub(crate) fn join(&self, server: &str, token: &str, flags: &[&str]) -> Output {
+        let mut command = self.command();
+        command.args(["join", "--server", server, "--token", token]);
+        self.common(&mut command);
+        run(command.args(flags))
+    }
+
+    /// The real `kubectl`; what it printed.
+    pub(crate) fn kubectl(&self, arguments: &str) -> String {
+        must(self.inside("kubectl").args(arguments.split(' ')))
+    }
+
+    pub(crate) fn try_kubectl(&self, arguments: &[&str]) -> Output {
+        run(self.inside("kubectl").args(arguments))
+    }
+
+    /// Applies a manifest's text.
+    pub(crate) fn apply(&self, manifest: &str) {
+        let path = self.data_dir.join("manifest.yaml");
+        std::fs::write(&path, manifest).unwrap();
+        must(self.inside("kubectl").args(["apply", "-f"]).arg(&path));
+    }
+
+    pub(crate) fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.data_dir.join("sampan.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    pub(crate) fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.sampan(&["status", "-o", "json"])).unwrap()
+    }
+
+    /// Waits until a condition holds; panics with what was last seen.
+    pub(crate) fn until(&self, what: &str, mut look: impl FnMut(&Machine) -> Result<(), String>) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match look(self) {
+                Ok(()) => return,
+                Err(seen) if Instant::now() > deadline => {
+                    let events = run(self.inside("kubectl").args(["get", "events,pods", "-A", "-o", "wide"]));
+                    panic!("not within {PATIENCE:?}: {what}; last seen: {seen}\n{}", said(&events));
+                }
+                Err(_) => pause(),
+            }
+        }
+    }
+
+    fn assert_clean(&self) {
+        assert!(!self.data_dir.exists(), "{} is left", self.data_dir.display());
+        let interfaces = must(self.inside("ip").args(["-o", "link"]));
+        assert_eq!(interfaces.lines().count(), 2, "lo and eth0 are left, no more:\n{interfaces}");
+        assert_eq!(must(self.inside("nft").args(["list", "tables"])), "", "no nft table is left");
+        assert_eq!(must(self.inside("ip").args(["route", "show", "proto", "83"])), "", "no route is left");
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let data_dir = format!("{}/", self.data_dir.display());
+        let left: Vec<&str> = mounts.lines().filter(|line| line.contains(&data_dir)).collect();
+        assert!(left.is_empty(), "mounts are left: {left:?}");
+        for hierarchy in ["memory", "pids", "cpu", "unified"] {
+            let path = format!("/sys/fs/cgroup/{hierarchy}{}", self.cgroup_root);
+            assert!(!Path::new(&path).exists(), "{path} is left");
+        }
+    }
+}
+
+/// Between two looks at a condition; not a synchronisation.
+pub(crate) fn pause() {
+    #[allow(clippy::disallowed_methods)]
+    std::thread::sleep(Duration::from_millis(20));
+}

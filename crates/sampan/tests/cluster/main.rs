@@ -1,0 +1,5 @@
+//! The product as a user has it: the real binary, real `kubectl`, real containers, in network namespaces of the
+//! tests' own. Each test makes its cluster and checks that nothing of it is left.
+
+mod harness;
+mod server;
