@@ -55,9 +55,8 @@ impl<'a> Call<'a> {
     /// What the query's selectors select.
     pub(crate) fn selection(&self) -> Result<Selection, Status> {
         let bad = |error: api::selector::SelectorError| Status::bad_request(error.to_string());
-        let labels = Selector::parse(self.query.get("labelSelector")).map_err(|error| {
-            Status::bad_request(format!("unable to parse requirement: {error}"))
-        })?;
+        let labels = Selector::parse(self.query.get("labelSelector"))
+            .map_err(|error| Status::bad_request(format!("unable to parse requirement: {error}")))?;
         let fields = FieldSelector::parse(self.query.get("fieldSelector")).map_err(bad)?;
         fields.check(self.def()).map_err(bad)?;
         Ok(Selection::new(self.namespace(), self.info.name, labels, fields))
@@ -69,11 +68,7 @@ impl<'a> Call<'a> {
             protobuf::MEDIA_TYPE => protobuf::to_json(message, &self.body).map(Bytes::from),
             "" | "application/json" => Ok(self.body.clone()),
             "application/yaml" | "application/x-yaml" | "text/yaml" => yaml_to_json(&self.body),
-            _ => Err(Status::unsupported_media_type(&[
-                "application/json",
-                "application/yaml",
-                protobuf::MEDIA_TYPE,
-            ])),
+            _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml", protobuf::MEDIA_TYPE])),
         }
     }
 }

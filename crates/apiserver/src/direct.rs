@@ -117,9 +117,11 @@ impl Transport for Direct {
         };
         let watcher = self.backend.registry.watch(&resource, selection, start).await?;
         let events = Events { watcher, waiting: VecDeque::new(), ended: false };
-        let stream = futures::stream::unfold(events, |mut events| async move {
-            events.next().await.map(|event| (event, events))
-        });
+        let stream =
+            futures::stream::unfold(
+                events,
+                |mut events| async move { events.next().await.map(|event| (event, events)) },
+            );
         Ok(stream.boxed())
     }
 }
@@ -168,9 +170,9 @@ impl Events {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::State(entries) => self.waiting.extend(
-                entries.iter().map(|entry| RawEvent { kind: EventType::Added, object: entry.json() }),
-            ),
+            Step::State(entries) => self
+                .waiting
+                .extend(entries.iter().map(|entry| RawEvent { kind: EventType::Added, object: entry.json() })),
             Step::StateEnd(revision) => {
                 let object = verbs::watch::bookmark_object(&self.watcher, Form::Json, revision, true);
                 self.waiting.push_back(RawEvent { kind: EventType::Bookmark, object: Bytes::from(object) });
@@ -181,7 +183,7 @@ impl Events {
                     registry::EventType::Modified => EventType::Modified,
                     registry::EventType::Deleted => EventType::Deleted,
                 },
-                object: event.object(kind),
+                object: event.object_once(kind),
             })),
         }
     }

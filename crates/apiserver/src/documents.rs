@@ -57,9 +57,13 @@ impl Documents {
     }
 
     fn v2(&self, defs: &[&ResourceDef], accept: &str, if_none_match: &str) -> Result<Answer, Status> {
-        let served = accept.is_empty() || accept.split(',').any(|range| {
-            matches!(range.split(';').next().unwrap_or_default().trim(), "application/json" | "*/*" | "application/*")
-        });
+        let served = accept.is_empty()
+            || accept.split(',').any(|range| {
+                matches!(
+                    range.split(';').next().unwrap_or_default().trim(),
+                    "application/json" | "*/*" | "application/*"
+                )
+            });
         if !served {
             return Err(Status::not_acceptable(&["application/json"]));
         }

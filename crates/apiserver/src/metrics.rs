@@ -89,7 +89,10 @@ impl Metrics {
         let series = self.series.lock();
         head(out, "apiserver_request_total", "counter", "Requests by verb, resource and response code.")?;
         for ((labels, code), count) in &series.requests {
-            writeln!(out, "apiserver_request_total{{code=\"{code}\",component=\"apiserver\",dry_run=\"\",{labels}}} {count}")?;
+            writeln!(
+                out,
+                "apiserver_request_total{{code=\"{code}\",component=\"apiserver\",dry_run=\"\",{labels}}} {count}"
+            )?;
         }
         let name = "apiserver_request_duration_seconds";
         head(out, name, "histogram", "How long requests took, in seconds.")?;

@@ -95,10 +95,7 @@ fn check_namespace(call: &Call<'_>, spec: &SubjectAccessReviewSpec) -> Result<()
     if asked.unwrap_or_default() == call.namespace() {
         return Ok(());
     }
-    Err(Status::bad_request(format!(
-        "spec.resourceAttributes.namespace must match namespace: {}",
-        call.namespace()
-    )))
+    Err(Status::bad_request(format!("spec.resourceAttributes.namespace must match namespace: {}", call.namespace())))
 }
 
 fn subject_access(call: &Call<'_>, spec: &SubjectAccessReviewSpec) -> Result<SubjectAccessReviewStatus, Status> {
@@ -110,7 +107,11 @@ fn subject_access(call: &Call<'_>, spec: &SubjectAccessReviewSpec) -> Result<Sub
         extra: spec.extra.clone().unwrap_or_default(),
     };
     if user.name.is_empty() && user.groups.is_empty() {
-        let error = FieldError::invalid(FieldPath::new("spec").child("user"), "", "at least one of user or group must be specified");
+        let error = FieldError::invalid(
+            FieldPath::new("spec").child("user"),
+            "",
+            "at least one of user or group must be specified",
+        );
         return Err(Status::invalid(call.def(), "", &[error]));
     }
     let authz = &call.backend.parts()?.authz;

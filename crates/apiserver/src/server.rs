@@ -28,7 +28,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a client may send ahead of being read: one body fits.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-const SEND_BUFFER_BYTES: usize = 1 << 20;
+const SEND_BUFFER_BYTES: usize = 256 << 10;
 /// How long requests under way may take when the server ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A pause after a failed accept, which is nearly always a lack of file descriptors.
@@ -171,10 +171,7 @@ impl Door {
     }
 }
 
-async fn next(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = permits.clone().acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))

@@ -38,11 +38,7 @@ pub(crate) struct Peer {
     pub certificates: Vec<CertificateDer<'static>>,
 }
 
-pub(crate) async fn serve(
-    backend: Arc<Backend>,
-    peer: Arc<Peer>,
-    request: Request<Incoming>,
-) -> Response<AnswerBody> {
+pub(crate) async fn serve(backend: Arc<Backend>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<AnswerBody> {
     let begun = Instant::now();
     let _inflight = backend.metrics.enter();
     let (mut parts, body) = request.into_parts();
@@ -221,4 +217,3 @@ async fn read_body(info: &RequestInfo<'_>, mut body: Incoming) -> Result<Bytes, 
     }
     Ok(first.unwrap_or_else(|| all.freeze()))
 }
-

@@ -114,7 +114,11 @@ impl<K: Kind> Cache<K> {
     pub fn list_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
         let first: ObjectKey = format!("{namespace}/").into();
         let objects = self.shared.objects.read();
-        objects.range(first.clone()..).take_while(|(key, _)| key.starts_with(&*first)).map(|(_, object)| object.clone()).collect()
+        objects
+            .range(first.clone()..)
+            .take_while(|(key, _)| key.starts_with(&*first))
+            .map(|(_, object)| object.clone())
+            .collect()
     }
 
     pub fn len(&self) -> usize {
@@ -255,14 +259,15 @@ async fn one_watch<K: Kind>(
     revision: &mut String,
 ) -> Result<(), Status> {
     // While the present state streams in, what is not in it must be found: it was deleted while we did not look.
-    let mut initial: Option<std::collections::HashSet<ObjectKey>> = request.resource_version.is_empty().then(Default::default);
+    let mut initial: Option<std::collections::HashSet<ObjectKey>> =
+        request.resource_version.is_empty().then(Default::default);
     let mut events = transport.watch(request).await?;
     while let Some(event) = events.next().await {
         let Some(shared) = shared.upgrade() else { return Ok(()) };
         let RawEvent { kind, object } = event?;
         if kind == EventType::Bookmark {
-            let mark: Bookmark =
-                serde_json::from_slice(&object).map_err(|error| Status::internal(format!("decoding a bookmark: {error}")))?;
+            let mark: Bookmark = serde_json::from_slice(&object)
+                .map_err(|error| Status::internal(format!("decoding a bookmark: {error}")))?;
             if mark.metadata.annotations.contains_key("k8s.io/initial-events-end") {
                 finish_initial(&shared, initial.take());
             }
@@ -285,7 +290,8 @@ async fn one_watch<K: Kind>(
 
 fn finish_initial<K: Kind>(shared: &Shared<K>, initial: Option<std::collections::HashSet<ObjectKey>>) {
     if let Some(initial) = initial {
-        let gone: Vec<ObjectKey> = shared.objects.read().keys().filter(|key| !initial.contains(*key)).cloned().collect();
+        let gone: Vec<ObjectKey> =
+            shared.objects.read().keys().filter(|key| !initial.contains(*key)).cloned().collect();
         for key in gone {
             shared.set(key, None);
         }

@@ -114,8 +114,12 @@ impl Config {
         };
         Ok(Config {
             server: cluster.server.trim_end_matches('/').to_owned(),
-            ca_pem: material(path, cluster.certificate_authority_data.as_deref(), cluster.certificate_authority.as_deref())?
-                .unwrap_or_default(),
+            ca_pem: material(
+                path,
+                cluster.certificate_authority_data.as_deref(),
+                cluster.certificate_authority.as_deref(),
+            )?
+            .unwrap_or_default(),
             server_name: cluster.tls_server_name,
             credentials: credentials(path, &identity)?,
             namespace: context.namespace.unwrap_or_else(|| "default".to_owned()),

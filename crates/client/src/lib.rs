@@ -17,5 +17,5 @@ pub use config::{Config, ConfigError, Credentials};
 pub use grouped::Grouped;
 pub use remote::Remote;
 pub use transport::{EventType, PatchType, RawEvent, RawEvents, Request, Transport, Verb, WatchRequest};
-pub use unverified::presented_certificates;
 pub use typed::{Client, DeleteOptions, ListOptions};
+pub use unverified::presented_certificates;

@@ -73,7 +73,13 @@ impl Remote {
         collect(answer).await
     }
 
-    async fn send(&self, method: Method, path: &str, content_type: Option<&str>, body: Bytes) -> Result<http::Response<Incoming>, Status> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        body: Bytes,
+    ) -> Result<http::Response<Incoming>, Status> {
         let mut request = http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.config.server))
@@ -85,9 +91,9 @@ impl Remote {
         if let Credentials::Token(token) = &self.config.credentials {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request
-            .body(Full::new(body))
-            .map_err(|error| Status::bad_request(format!("cannot make a request to {}{path}: {error}", self.config.server)))?;
+        let request = request.body(Full::new(body)).map_err(|error| {
+            Status::bad_request(format!("cannot make a request to {}{path}: {error}", self.config.server))
+        })?;
         let answer = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
         if answer.status().is_success() { Ok(answer) } else { Err(failure(answer).await) }
     }
@@ -104,7 +110,9 @@ impl Remote {
 
 async fn collect(answer: http::Response<Incoming>) -> Result<Bytes, Status> {
     let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect();
-    body.await.map(|body| body.to_bytes()).map_err(|error| Status::unavailable(format!("the answer broke off: {error}")))
+    body.await
+        .map(|body| body.to_bytes())
+        .map_err(|error| Status::unavailable(format!("the answer broke off: {error}")))
 }
 
 async fn failure(answer: http::Response<Incoming>) -> Status {
@@ -130,7 +138,9 @@ fn escape(text: &str, out: &mut String) {
         } else {
             out.push('%');
             for nibble in [byte >> 4, byte & 15] {
-                out.push(char::from_digit(nibble.into(), 16).expect("a nibble is a hexadecimal digit").to_ascii_uppercase());
+                out.push(
+                    char::from_digit(nibble.into(), 16).expect("a nibble is a hexadecimal digit").to_ascii_uppercase(),
+                );
             }
         }
     }
@@ -261,7 +271,8 @@ mod tests {
 
     #[test]
     fn paths_are_escaped() {
-        let request = Request::new(Verb::List, &<Pod as api::Kind>::DEF, "a/b", "").query("labelSelector", "a in (b, c)");
+        let request =
+            Request::new(Verb::List, &<Pod as api::Kind>::DEF, "a/b", "").query("labelSelector", "a in (b, c)");
         assert_eq!(path_of(&request), "/api/v1/namespaces/a%2Fb/pods?labelSelector=a%20in%20%28b%2C%20c%29");
     }
 

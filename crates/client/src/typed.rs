@@ -93,7 +93,11 @@ impl Client {
     }
 
     /// `namespace` empty: all.
-    pub async fn list<K: Kind + ListableResource>(&self, namespace: &str, options: ListOptions) -> Result<List<K>, Status> {
+    pub async fn list<K: Kind + ListableResource>(
+        &self,
+        namespace: &str,
+        options: ListOptions,
+    ) -> Result<List<K>, Status> {
         let mut request = Request::new(Verb::List, &K::DEF, namespace, "");
         for (name, value) in [("labelSelector", options.label_selector), ("fieldSelector", options.field_selector)] {
             if !value.is_empty() {
@@ -119,7 +123,8 @@ impl Client {
 
     async fn replace<K: Kind>(&self, object: &K, subresource: Option<Subresource>) -> Result<K, Status> {
         let meta = object.metadata();
-        let (namespace, name) = (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+        let (namespace, name) =
+            (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
         let request = Request::new(Verb::Update, &K::DEF, namespace, name).subresource(subresource);
         decode(&self.call(request.body(encode(object)?)).await?)
     }

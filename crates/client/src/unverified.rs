@@ -16,7 +16,8 @@ const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// The certificates that the server at `https://HOST:PORT` presents, unverified. Nothing is sent but the handshake.
 pub async fn presented_certificates(server: &str) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let failed = |reason: String| ConfigError::Tls(format!("a first look at {server}: {reason}"));
-    let address = server.strip_prefix("https://").ok_or_else(|| failed("the address must begin with https://".to_owned()))?;
+    let address =
+        server.strip_prefix("https://").ok_or_else(|| failed("the address must begin with https://".to_owned()))?;
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(error.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());

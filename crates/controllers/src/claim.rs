@@ -54,7 +54,8 @@ pub(crate) fn orphans(namespace: &str) -> String {
 pub(crate) async fn may_adopt<O: Kind>(ctx: &Context, owner: &O) -> Result<bool, Error> {
     let meta = owner.metadata();
     let (namespace, name) = (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
-    let found = ctx.client().find::<O>(namespace, name).await.map_err(Error::api(format!("reading {name} before adoption")))?;
+    let found =
+        ctx.client().find::<O>(namespace, name).await.map_err(Error::api(format!("reading {name} before adoption")))?;
     Ok(found.is_some_and(|found| found.metadata().uid == meta.uid && found.metadata().deletion_timestamp.is_none()))
 }
 

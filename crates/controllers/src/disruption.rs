@@ -41,11 +41,19 @@ pub(crate) fn controller(start: &Start) -> Controller {
         // The expected count comes from the owners: their scaling concerns every budget of the namespace.
         .watches(client.cache::<Deployment>(), move |change| {
             let replicas = |d: &Option<Arc<Deployment>>| d.as_ref().map(|d| d.spec.replicas);
-            if replicas(&change.old) == replicas(&change.new) { Vec::new() } else { of_namespace(&scaled.0, &change.key) }
+            if replicas(&change.old) == replicas(&change.new) {
+                Vec::new()
+            } else {
+                of_namespace(&scaled.0, &change.key)
+            }
         })
         .watches(client.cache::<StatefulSet>(), move |change| {
             let replicas = |s: &Option<Arc<StatefulSet>>| s.as_ref().map(|s| s.spec.replicas);
-            if replicas(&change.old) == replicas(&change.new) { Vec::new() } else { of_namespace(&scaled.1, &change.key) }
+            if replicas(&change.old) == replicas(&change.new) {
+                Vec::new()
+            } else {
+                of_namespace(&scaled.1, &change.key)
+            }
         })
 }
 
@@ -84,7 +92,8 @@ impl Reconcile for Budgets {
     async fn reconcile(&self, ctx: &Context, key: &Key) -> Result<Action, Error> {
         let Some(budget) = self.budgets.get_key(key) else { return Ok(Action::Done) };
         let pods = self.pods.list_namespace(split(key).0);
-        let pods: Vec<Arc<Pod>> = pods.into_iter().filter(|pod| selects(&budget, &pod.metadata) && !pod::is_terminal(pod)).collect();
+        let pods: Vec<Arc<Pod>> =
+            pods.into_iter().filter(|pod| selects(&budget, &pod.metadata) && !pod::is_terminal(pod)).collect();
         if pods.is_empty() {
             ctx.events().event(&*budget, Severity::Normal, "NoPods", "No matching pods found");
         }
@@ -159,7 +168,8 @@ fn expected(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale<'_>) -
 fn wanted_by_owners(pods: &[Arc<Pod>], scale: Scale<'_>) -> Result<i32, String> {
     let mut owners: BTreeMap<String, i32> = BTreeMap::new();
     for pod in pods {
-        let (namespace, name) = (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
+        let (namespace, name) =
+            (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
         let Some(owner) = owner::controller(&pod.metadata) else {
             return Err(format!("found no controller ref for pod {name:?}"));
         };
@@ -171,13 +181,19 @@ fn wanted_by_owners(pods: &[Arc<Pod>], scale: Scale<'_>) -> Result<i32, String> 
     Ok(owners.values().sum())
 }
 
-fn plan(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale<'_>, now: Timestamp) -> (PodDisruptionBudgetStatus, Action) {
+fn plan(
+    budget: &PodDisruptionBudget,
+    pods: &[Arc<Pod>],
+    scale: Scale<'_>,
+    now: Timestamp,
+) -> (PodDisruptionBudgetStatus, Action) {
     let old = budget.status.clone().unwrap_or_default();
     let generation = budget.metadata.generation;
     let (expected, desired) = match expected(budget, pods, scale) {
         Ok(numbers) => numbers,
         Err(why) => {
-            let mut status = PodDisruptionBudgetStatus { disruptions_allowed: Some(0), observed_generation: generation, ..old };
+            let mut status =
+                PodDisruptionBudgetStatus { disruptions_allowed: Some(0), observed_generation: generation, ..old };
             let message = why;
             set_condition(&mut status.conditions, "False", "SyncFailed", message, generation, now);
             return (status, Action::Done);
@@ -206,11 +222,17 @@ fn plan(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale<'_>, now: 
 }
 
 /// Evictions that have not become deletions yet, and when to look at them again.
-fn still_evicted(old: &PodDisruptionBudgetStatus, pods: &[Arc<Pod>], now: Timestamp) -> (BTreeMap<String, Time>, Action) {
+fn still_evicted(
+    old: &PodDisruptionBudgetStatus,
+    pods: &[Arc<Pod>],
+    now: Timestamp,
+) -> (BTreeMap<String, Time>, Action) {
     let mut action = Action::Done;
     let mut evicted = BTreeMap::new();
     for (name, since) in old.disrupted_pods.iter().flatten() {
-        let there = pods.iter().any(|pod| pod.metadata.name.as_ref() == Some(name) && pod.metadata.deletion_timestamp.is_none());
+        let there = pods
+            .iter()
+            .any(|pod| pod.metadata.name.as_ref() == Some(name) && pod.metadata.deletion_timestamp.is_none());
         let left = EVICTION_TIMEOUT - now.duration_since(since.0);
         if there && left.is_positive() {
             evicted.insert(name.clone(), since.clone());
@@ -220,7 +242,14 @@ fn still_evicted(old: &PodDisruptionBudgetStatus, pods: &[Arc<Pod>], now: Timest
     (evicted, action)
 }
 
-fn set_condition(conditions: &mut Option<Vec<Condition>>, value: &str, reason: &str, message: String, generation: Option<i64>, now: Timestamp) {
+fn set_condition(
+    conditions: &mut Option<Vec<Condition>>,
+    value: &str,
+    reason: &str,
+    message: String,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
     const TYPE: &str = "DisruptionAllowed";
     let all = conditions.get_or_insert_default();
     let known = all.iter().find(|known| known.type_ == TYPE && known.status == value);
@@ -252,14 +281,17 @@ mod tests {
     }
 
     fn budget(spec: Value, evicted: Value) -> PodDisruptionBudget {
-        serde_json::from_value(json!({"metadata": {"name": "b"}, "spec": spec, "status": {"disruptedPods": evicted}})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "b"}, "spec": spec, "status": {"disruptedPods": evicted}}))
+            .unwrap()
     }
 
     /// Expected, desired, healthy, allowed.
     fn check(spec: Value, ready: usize, unready: usize, replicas: i32, want: [i32; 4]) {
         let scale = move |owner: &OwnerReference, _: &str| Some((owner.uid.clone(), replicas));
-        let (status, _) = plan(&budget(spec.clone(), Value::Null), &pods(ready, unready), &scale, Timestamp::UNIX_EPOCH);
-        let numbers = [status.expected_pods, status.desired_healthy, status.current_healthy, status.disruptions_allowed];
+        let (status, _) =
+            plan(&budget(spec.clone(), Value::Null), &pods(ready, unready), &scale, Timestamp::UNIX_EPOCH);
+        let numbers =
+            [status.expected_pods, status.desired_healthy, status.current_healthy, status.disruptions_allowed];
         assert_eq!(numbers.map(Option::unwrap), want, "{spec}");
         let reason = if want[3] > 0 { "SufficientPods" } else { "InsufficientPods" };
         assert_eq!(status.conditions.unwrap()[0].reason, reason);
@@ -279,7 +311,8 @@ mod tests {
 
     #[test]
     fn an_evicted_pod_counts_as_gone_for_two_minutes() {
-        let evicted = budget(json!({"minAvailable": 1}), json!({"p0": "1970-01-01T00:00:00Z", "gone": "1970-01-01T00:00:00Z"}));
+        let evicted =
+            budget(json!({"minAvailable": 1}), json!({"p0": "1970-01-01T00:00:00Z", "gone": "1970-01-01T00:00:00Z"}));
         let scale = |_: &OwnerReference, _: &str| None;
         let at = |seconds| plan(&evicted, &pods(3, 0), &scale, Timestamp::from_second(seconds).unwrap());
         let (status, action) = at(30);
@@ -293,7 +326,8 @@ mod tests {
     #[test]
     fn pods_without_a_scale_are_not_guessed_at() {
         let scale = |_: &OwnerReference, _: &str| None;
-        let (status, _) = plan(&budget(json!({"maxUnavailable": 1}), Value::Null), &pods(3, 0), &scale, Timestamp::UNIX_EPOCH);
+        let (status, _) =
+            plan(&budget(json!({"maxUnavailable": 1}), Value::Null), &pods(3, 0), &scale, Timestamp::UNIX_EPOCH);
         assert_eq!(status.disruptions_allowed, Some(0));
         assert_eq!(status.conditions.unwrap()[0].reason, "SyncFailed");
     }

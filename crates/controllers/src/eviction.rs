@@ -106,8 +106,14 @@ struct Conditions {
 }
 
 async fn evict(ctx: Context, pod: Arc<Pod>) -> Result<(), Error> {
-    let (namespace, name) = (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
-    ctx.events().event(&*pod, Severity::Normal, "TaintManagerEviction", format!("Marking for deletion Pod {namespace}/{name}"));
+    let (namespace, name) =
+        (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
+    ctx.events().event(
+        &*pod,
+        Severity::Normal,
+        "TaintManagerEviction",
+        format!("Marking for deletion Pod {namespace}/{name}"),
+    );
     if !pod::is_terminal(&pod) {
         let condition = PodCondition {
             type_: "DisruptionTarget".to_owned(),
@@ -118,7 +124,8 @@ async fn evict(ctx: Context, pod: Arc<Pod>) -> Result<(), Error> {
             ..PodCondition::default()
         };
         let patch = Patch { status: Conditions { conditions: [condition] } };
-        let answer = ctx.client().patch::<Pod>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
+        let answer =
+            ctx.client().patch::<Pod>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
         match answer {
             Err(status) if status.reason == Reason::NotFound => return Ok(()),
             answer => answer.map(drop).map_err(Error::api(format!("marking pod {name} for eviction")))?,
@@ -149,7 +156,10 @@ mod tests {
         check(json!([{"operator": "Exists"}]), Stay::Forever);
         check(json!([{"key": "a", "operator": "Exists"}]), seconds(0));
         check(json!([{"operator": "Exists", "tolerationSeconds": 300}]), seconds(270));
-        check(json!([{"key": "a", "operator": "Exists"}, {"key": "b", "operator": "Exists", "tolerationSeconds": 15}]), seconds(5));
+        check(
+            json!([{"key": "a", "operator": "Exists"}, {"key": "b", "operator": "Exists", "tolerationSeconds": 15}]),
+            seconds(5),
+        );
         check(json!([{"operator": "Exists", "tolerationSeconds": -5}]), seconds(-30));
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Object {
 
 /// What a follower hears.
 pub(crate) enum Told {
-    Is(Meta),
+    Is(Box<Meta>),
     /// The uid of what is gone.
     Gone(String),
     /// All that there was at the start has been told.
@@ -44,7 +44,11 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 
 /// Tells of every object of a kind, now and as they change, for as long as it is polled.
-pub(crate) async fn follow(transport: Arc<dyn Transport>, def: &'static ResourceDef, mut tell: impl FnMut(Told) + Send) {
+pub(crate) async fn follow(
+    transport: Arc<dyn Transport>,
+    def: &'static ResourceDef,
+    mut tell: impl FnMut(Told) + Send,
+) {
     let (mut revision, mut wait) = (String::new(), RETRY_FIRST);
     // Uids by key, to find what was deleted while nobody watched.
     let mut known: HashMap<(String, String), String> = HashMap::new();
@@ -57,7 +61,9 @@ pub(crate) async fn follow(transport: Arc<dyn Transport>, def: &'static Resource
         match ended {
             Ok(()) => continue,
             Err(status) if matches!(status.reason, Reason::Expired | Reason::Gone) => revision.clear(),
-            Err(status) if matches!(status.reason, Reason::NotImplemented | Reason::MethodNotAllowed | Reason::NotFound) => {
+            Err(status)
+                if matches!(status.reason, Reason::NotImplemented | Reason::MethodNotAllowed | Reason::NotFound) =>
+            {
                 // The server does not serve this kind: there is nothing to follow.
                 tracing::debug!(kind = def.kind, %status, "the kind is not followed");
                 tell(Told::Started);
@@ -118,7 +124,7 @@ async fn one_watch(
             if let Some(before) = known.insert(key, meta.uid.clone()).filter(|before| *before != meta.uid) {
                 tell(Told::Gone(before));
             }
-            tell(Told::Is(meta));
+            tell(Told::Is(Box::new(meta)));
         }
     }
     Ok(())

@@ -49,7 +49,9 @@ fn namespace_terminating(status: &Status) -> bool {
 /// The end of making an object that every namespace has: one that is there, or a namespace that is going, are fine.
 fn created<K>(answer: Result<K, Status>, what: &str) -> Result<Action, Error> {
     match answer {
-        Err(status) if status.reason == api::Reason::AlreadyExists || namespace_terminating(&status) => Ok(Action::Done),
+        Err(status) if status.reason == api::Reason::AlreadyExists || namespace_terminating(&status) => {
+            Ok(Action::Done)
+        }
         // The namespace is gone already.
         Err(status) if status.reason == api::Reason::NotFound => Ok(Action::Done),
         Err(status) => Err(Error::Api { what: what.to_owned(), status }),

@@ -25,10 +25,11 @@ pub(crate) fn controller(start: &Start) -> Option<Controller> {
         given: Mutex::default(),
     };
     // With one worker the lowest ranges go first.
-    let controller = Controller::new("node-ipam", reconciler).component("cidrAllocator").workers(1).watches(nodes, |change| {
-        let has = |node: &Option<Arc<Node>>| node.as_deref().map(pod_cidrs);
-        if has(&change.old) == has(&change.new) { Vec::new() } else { vec![change.key.clone()] }
-    });
+    let controller =
+        Controller::new("node-ipam", reconciler).component("cidrAllocator").workers(1).watches(nodes, |change| {
+            let has = |node: &Option<Arc<Node>>| node.as_deref().map(pod_cidrs);
+            if has(&change.old) == has(&change.new) { Vec::new() } else { vec![change.key.clone()] }
+        });
     Some(controller)
 }
 

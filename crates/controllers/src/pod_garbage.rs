@@ -1,7 +1,7 @@
 //! Pods that nobody can end any more: of nodes that are gone, and those that were told to end before they had one.
 
-use crate::table::Start;
 use crate::pod;
+use crate::table::Start;
 use api::{Reason, Subresource};
 use async_trait::async_trait;
 use client::{Cache, Change, DeleteOptions, PatchType};
@@ -24,7 +24,11 @@ pub(crate) fn controller(start: &Start) -> Controller {
     let (known, of_node) = (nodes.clone(), on_node.clone());
     Controller::new("pod-garbage-collector-controller", reconciler)
         .component("pod-garbage-collector")
-        .indexes(pods, &on_node, move |change| if may_be_garbage(&known, change) { vec![change.key.clone()] } else { Vec::new() })
+        .indexes(
+            pods,
+            &on_node,
+            move |change| if may_be_garbage(&known, change) { vec![change.key.clone()] } else { Vec::new() },
+        )
         .watches(nodes, move |change: &Change<Node>| match change.new {
             Some(_) => Vec::new(),
             None => of_node.get(&change.key).iter().map(|pod| reconcile::key_of(&**pod)).collect(),
@@ -66,7 +70,8 @@ impl Reconcile for Garbage {
             return Ok(Action::after(Duration::try_from(left).unwrap_or_default()));
         }
         // The cache is not proof enough for a deletion by force.
-        let found = ctx.client().find::<Node>("", &node).await.map_err(Error::api(format!("looking for node {node}")))?;
+        let found =
+            ctx.client().find::<Node>("", &node).await.map_err(Error::api(format!("looking for node {node}")))?;
         if found.is_none() {
             remove(ctx, &pod, "PodGC: node no longer exists").await?;
         }
@@ -87,7 +92,8 @@ struct Ended {
 
 /// Says that the pod has failed, for those who count, and deletes it without waiting for a node's word.
 async fn remove(ctx: &Context, pod: &Pod, message: &str) -> Result<(), Error> {
-    let (namespace, name) = (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
+    let (namespace, name) =
+        (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
     if !pod::is_terminal(pod) && crate::node_of_pod(pod).is_some() {
         let condition = PodCondition {
             type_: "DisruptionTarget".to_owned(),
@@ -98,7 +104,8 @@ async fn remove(ctx: &Context, pod: &Pod, message: &str) -> Result<(), Error> {
             ..PodCondition::default()
         };
         let patch = Patch { status: Ended { phase: "Failed", conditions: [condition] } };
-        let answer = ctx.client().patch::<Pod>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
+        let answer =
+            ctx.client().patch::<Pod>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
         match answer {
             Err(status) if status.reason == Reason::NotFound => return Ok(()),
             answer => answer.map(drop).map_err(Error::api(format!("marking pod {name} as failed")))?,

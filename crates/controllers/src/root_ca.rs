@@ -43,7 +43,8 @@ impl Reconcile for RootCa {
             let mut map = ConfigMap { data, ..ConfigMap::default() };
             map.metadata.namespace = Some(key.to_string());
             map.metadata.name = Some(NAME.to_owned());
-            map.metadata.annotations = Some(BTreeMap::from([("kubernetes.io/description".to_owned(), DESCRIPTION.to_owned())]));
+            map.metadata.annotations =
+                Some(BTreeMap::from([("kubernetes.io/description".to_owned(), DESCRIPTION.to_owned())]));
             return crate::created(ctx.create(&map).await, "publishing the root certificate");
         };
         if existing.data == data {

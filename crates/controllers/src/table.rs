@@ -89,7 +89,9 @@ pub fn start(client: Client, clock: Clock, options: Options) -> Handle {
     let events = Recorder::start(client.clone(), clock.clone(), "controller-manager", "");
     let setup = Setup { client: client.clone(), clock: clock.clone(), events };
     let start = Start { client, clock, options };
-    Handle { running: TABLE.iter().filter_map(|row| row.make(&start)).map(|controller| controller.start(&setup)).collect() }
+    Handle {
+        running: TABLE.iter().filter_map(|row| row.make(&start)).map(|controller| controller.start(&setup)).collect(),
+    }
 }
 
 impl Handle {

@@ -1,4 +1,5 @@
 //! Nodes against an in-memory server: their ranges, their silence, and what becomes of their pods.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use api::k8s_openapi::api::coordination::v1::Lease;
 use api::k8s_openapi::api::core::v1::{Node, Pod};
@@ -94,7 +95,10 @@ async fn a_silent_node_loses_its_pods_and_one_that_is_back_is_clean() {
     assert_eq!(taints(&fake, "a"), BTreeSet::from(unreachable));
     assert_eq!(fake.calls("update nodes") + fake.calls("update nodes/status"), writes + 2);
     assert_eq!(ready(&fake, "steadfast").as_deref(), Some("False"), "nobody vouches for it");
-    assert_eq!(["impatient", "patient", "steadfast", "elsewhere"].map(|name| is_evicted(&fake, name)), [true, false, false, false]);
+    assert_eq!(
+        ["impatient", "patient", "steadfast", "elsewhere"].map(|name| is_evicted(&fake, name)),
+        [true, false, false, false]
+    );
     seconds(60).await;
     assert!(is_evicted(&fake, "patient"));
     let again = renew(&fake, &client, &["a"]);

@@ -1,4 +1,5 @@
 //! Deployments and replica sets against an in-memory server, with the controllers as the program starts them.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use api::k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use api::k8s_openapi::api::core::v1::{Event, Pod};
@@ -39,8 +40,9 @@ fn run_pods(client: &Client) -> tokio::task::JoinHandle<()> {
             let (namespace, name) = (pod.metadata.namespace.clone().unwrap(), pod.metadata.name.clone().unwrap());
             let status = json!({"status": {"phase": "Running", "conditions": [
                 {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
-            let patched: Result<Pod, _> =
-                client.patch(&namespace, &name, client::PatchType::Merge, Some(api::Subresource::Status), &status).await;
+            let patched: Result<Pod, _> = client
+                .patch(&namespace, &name, client::PatchType::Merge, Some(api::Subresource::Status), &status)
+                .await;
             if let Err(status) = patched {
                 assert_eq!(status.reason, api::Reason::NotFound, "{status}");
             }
@@ -60,7 +62,9 @@ fn available(fake: &Fake, name: &str) -> i32 {
 #[tokio::test(start_paused = true)]
 async fn a_thousand_replicas_come_up_once_each_however_the_watch_lags() {
     let (fake, client) = Fake::start();
-    fake.set_lag(|resource, revision| Duration::from_millis((revision * 7919 + resource.len() as u64 * 104_729) % 3000));
+    fake.set_lag(|resource, revision| {
+        Duration::from_millis((revision * 7919 + resource.len() as u64 * 104_729) % 3000)
+    });
     let handle = start(&fake, &client);
     let pods = run_pods(&client);
     client.create(&deployment("web", 1000, "v1")).await.unwrap();
@@ -166,7 +170,8 @@ async fn refused_pods_are_reported_and_tried_again_with_patience() {
     let tries = fake.calls("create pods");
     assert!((10..200).contains(&tries), "{tries}");
     let found = fake.get::<Deployment>("default", "web").unwrap();
-    let failure = found.status.unwrap().conditions.unwrap().into_iter().find(|c| c.type_.as_deref() == Some("ReplicaFailure"));
+    let failure =
+        found.status.unwrap().conditions.unwrap().into_iter().find(|c| c.type_.as_deref() == Some("ReplicaFailure"));
     let failure = failure.unwrap();
     assert_eq!(failure.reason.as_deref(), Some("FailedCreate"));
     assert!(failure.message.unwrap().contains("exceeded quota"));

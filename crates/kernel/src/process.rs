@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use crate::{Error, Result};
 
@@ -53,6 +53,15 @@ impl Process {
             }
         }
     }
+
+    /// Takes an ended child off the process table. One that is not a child of this process is no error.
+    pub fn reap(&self) -> Result<()> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            Ok(_) | Err(rustix::io::Errno::CHILD) => Ok(()),
+            Err(errno) => Err(Error::call("reap a process")(errno.into())),
+        }
+    }
 }
 
 impl AsFd for Process {
@@ -73,7 +82,9 @@ mod tests {
         assert!(!process.wait(Duration::ZERO).unwrap());
         process.signal(Signal::TERM).unwrap();
         assert!(process.wait(Duration::from_secs(10)).unwrap());
-        child.wait().unwrap();
+        process.reap().unwrap();
+        assert!(child.wait().is_err(), "it is reaped already");
+        process.reap().unwrap();
         process.signal(Signal::TERM).unwrap();
         assert!(Process::open(i32::MAX).unwrap().is_none());
     }

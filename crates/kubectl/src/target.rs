@@ -46,7 +46,7 @@ pub(crate) async fn parse(context: &Context, arguments: &[String]) -> Result<Nam
     let slashed = arguments.iter().filter(|argument| argument.contains('/')).count();
     if slashed > 0 {
         if slashed < arguments.len() {
-            return Err(Failure::message(mixed(arguments)));
+            return Err(Failure::message(MIXED));
         }
         let mut targets = Vec::new();
         for argument in arguments {
@@ -72,15 +72,9 @@ pub(crate) async fn parse(context: &Context, arguments: &[String]) -> Result<Nam
     Ok(Named::Objects(targets.collect()))
 }
 
-fn mixed(arguments: &[String]) -> String {
-    if arguments.first().is_some_and(|first| first.contains('/')) {
-        return "there is no need to specify a resource type as a separate argument when passing arguments in \
-                resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource \
-                resource/<resource_name>'"
-            .to_owned();
-    }
-    mixed(&["/".to_owned()])
-}
+const MIXED: &str = "there is no need to specify a resource type as a separate argument when passing arguments in \
+    resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource \
+    resource/<resource_name>'";
 
 fn target(context: &Context, def: &'static ResourceDef, name: &str) -> Target {
     let namespace = if def.namespaced() { context.namespace.clone() } else { String::new() };
@@ -176,7 +170,7 @@ impl Choice {
             return Ok(wanted.into_iter().map(|wanted| wanted.target).collect());
         }
         match parse(context, &self.arguments).await? {
-            Named::Objects(_) if self.selects() && !self.selector.is_empty() => {
+            Named::Objects(_) if self.selects() => {
                 Err(Failure::message("name cannot be provided when a selector is specified"))
             }
             Named::Objects(_) if self.all_namespaces => {

@@ -23,10 +23,6 @@ impl Cgroups {
         Cgroups { root: format!("{}/kubepods", parent.trim_end_matches('/')) }
     }
 
-    pub(crate) fn root(&self) -> &str {
-        &self.root
-    }
-
     pub(crate) fn of_pod(&self, pod: &Pod) -> String {
         format!("{}/pod{}", self.tier(qos::class(pod)), pod::uid(pod))
     }
@@ -98,6 +94,6 @@ mod tests {
         check("", "/x/kubepods/besteffort/podu1");
         check("requests: {cpu: 1}", "/x/kubepods/burstable/podu1");
         check("limits: {cpu: 1, memory: 1Mi}", "/x/kubepods/podu1");
-        assert_eq!(Cgroups::new("/").root(), "/kubepods");
+        assert_eq!(Cgroups::new("/").root, "/kubepods");
     }
 }

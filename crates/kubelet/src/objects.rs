@@ -168,8 +168,8 @@ pub(crate) struct ObjectChanges {
 impl ObjectChanges {
     /// Returns when something changed; never when nothing is watched.
     pub(crate) async fn next(&mut self) {
-        let maps = self.config_maps.iter_mut().map(|changes| boxed(changes));
-        let secrets = self.secrets.iter_mut().map(|changes| boxed(changes));
+        let maps = self.config_maps.iter_mut().map(boxed);
+        let secrets = self.secrets.iter_mut().map(boxed);
         let all: Vec<_> = maps.chain(secrets).collect();
         if all.is_empty() {
             return std::future::pending().await;

@@ -67,7 +67,10 @@ fn raise(name: &str, least: u64) {
         Ok(now) if now >= least => Ok(()),
         _ => kernel::sysctl::write(name, &least.to_string()),
     });
-    if let Err(error) = raised {
+    // Some parameters belong to the first network namespace only.
+    if let Err(error) = raised
+        && error.kind() != Some(std::io::ErrorKind::NotFound)
+    {
         tracing::warn!(%error, parameter = name, wanted = least, "a kernel limit stays as it is");
     }
 }

@@ -8,12 +8,14 @@ mod base;
 mod ipam;
 mod netlink;
 mod pods;
+mod policy;
 mod routes;
 
 pub use base::{BaseOptions, reset};
 pub use ipam::{IpamError, Pool};
 pub use netlink::NetlinkError;
 pub use pods::{NetworkError, PodNetwork};
+pub use policy::{Admission, AdmittedPod, Policies, PolicyError, PolicyOptions};
 pub use routes::{NodeRoutes, node_ranges};
 
 /// The gateway that every pod sees; no machine has this address, each node answers for it by a permanent neighbour.

@@ -103,7 +103,8 @@ impl Context {
 
     pub async fn delete_with<K: Kind>(&self, object: &K, mut options: DeleteOptions) -> Result<(), Status> {
         let meta = object.metadata();
-        let (namespace, name) = (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+        let (namespace, name) =
+            (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
         options.uid = meta.uid.clone();
         match self.client().delete::<K>(namespace, name, &options).await {
             Err(status) if status.reason != Reason::NotFound => Err(status),

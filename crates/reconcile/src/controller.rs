@@ -81,11 +81,22 @@ const WORKERS: usize = 4;
 impl Controller {
     pub fn new(name: &'static str, reconciler: impl Reconcile) -> Controller {
         let unseen = Unseen::default();
-        Controller { name, workers: WORKERS, unseen, sources: Vec::new(), component: None, reconciler: Arc::new(reconciler) }
+        Controller {
+            name,
+            workers: WORKERS,
+            unseen,
+            sources: Vec::new(),
+            component: None,
+            reconciler: Arc::new(reconciler),
+        }
     }
 
     /// Reconciles the keys that `map` makes of each change; begins with every object as an addition.
-    pub fn watches<K: Kind>(self, cache: Cache<K>, map: impl Fn(&Change<K>) -> Vec<Key> + Send + Sync + 'static) -> Controller {
+    pub fn watches<K: Kind>(
+        self,
+        cache: Cache<K>,
+        map: impl Fn(&Change<K>) -> Vec<Key> + Send + Sync + 'static,
+    ) -> Controller {
         self.source_of(cache, Vec::new(), map)
     }
 

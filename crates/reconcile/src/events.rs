@@ -79,7 +79,13 @@ impl Recorder {
         self.event_about(reference(regarding), severity, reason, message);
     }
 
-    pub fn event_about(&self, regarding: ObjectReference, severity: Severity, reason: &str, message: impl Into<String>) {
+    pub fn event_about(
+        &self,
+        regarding: ObjectReference,
+        severity: Severity,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         let mut message: String = message.into();
         if message.len() > MESSAGE_LENGTH_MAX {
             let cut = (0..=MESSAGE_LENGTH_MAX).rev().find(|at| message.is_char_boundary(*at)).unwrap_or_default();
@@ -185,7 +191,8 @@ impl Correlator {
         if !self.may_speak(&group.subject, note.at) {
             return None;
         }
-        let message = if combined { format!("(combined from similar events): {}", note.message) } else { note.message.clone() };
+        let message =
+            if combined { format!("(combined from similar events): {}", note.message) } else { note.message.clone() };
         let key = (group, if combined { String::new() } else { note.message.clone() });
         bound(&mut self.known);
         let event = self.known.entry(key).and_modify(|event| {
@@ -299,7 +306,8 @@ mod tests {
     #[test]
     fn many_similar_events_become_one() {
         let mut correlator = Correlator::default();
-        let events: Vec<Event> = (0..13).map(|n| correlator.correlate(&note("a", &format!("pod {n}"), 0)).unwrap()).collect();
+        let events: Vec<Event> =
+            (0..13).map(|n| correlator.correlate(&note("a", &format!("pod {n}"), 0)).unwrap()).collect();
         assert_eq!(events[9].message.as_deref(), Some("pod 9"));
         assert_eq!(events[10].message.as_deref(), Some("(combined from similar events): pod 10"));
         assert_eq!((events[10].count, events[12].count), (Some(1), Some(3)));

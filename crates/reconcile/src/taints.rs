@@ -31,7 +31,8 @@ mod tests {
     #[test]
     fn tolerations_cover_taints() {
         let check = |toleration: serde_json::Value, taint: serde_json::Value, want| {
-            let (toleration, taint) = (serde_json::from_value(toleration).unwrap(), serde_json::from_value(taint).unwrap());
+            let (toleration, taint) =
+                (serde_json::from_value(toleration).unwrap(), serde_json::from_value(taint).unwrap());
             assert_eq!(covers(&toleration, &taint), want, "{toleration:?} {taint:?}");
         };
         let json = |text: &str| serde_json::from_str(text).unwrap();

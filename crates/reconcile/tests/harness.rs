@@ -1,11 +1,14 @@
 //! The harness against an in-memory server: read-your-writes, retries, delays, and its end.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use api::k8s_openapi::api::core::v1::ConfigMap;
 use api::{Kind, Reason, Status};
 use async_trait::async_trait;
 use client::testing::Fake;
 use client::{Cache, Client};
-use reconcile::{Action, Clock, Context, Controller, Error, Key, Reconcile, Recorder, Setup, each, owned_by, owner, split};
+use reconcile::{
+    Action, Clock, Context, Controller, Error, Key, Reconcile, Recorder, Setup, each, owned_by, owner, split,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -156,7 +159,8 @@ impl Reconcile for Failing {
 async fn failures_are_retried_with_backoff_and_delays_are_kept() {
     let (fake, client) = Fake::start();
     let runs = Arc::new(AtomicUsize::new(0));
-    let controller = Controller::new("failing", Failing { runs: runs.clone() }).watches(client.cache::<ConfigMap>(), each);
+    let controller =
+        Controller::new("failing", Failing { runs: runs.clone() }).watches(client.cache::<ConfigMap>(), each);
     let running = controller.start(&setup(&fake, &client));
     client.create(&map("a", 0)).await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;

@@ -26,10 +26,8 @@ pub(crate) async fn load(inner: &Inner) -> Result<Box<dyn Watch>, RegistryError>
             continue;
         };
         let entry = resource.entry(item.key.clone(), item.modified, item.value, None)?;
-        observe(&resource, None, Some(&entry)).map_err(|source| RegistryError::Undecodable {
-            key: item.key.to_string(),
-            source,
-        })?;
+        observe(&resource, None, Some(&entry))
+            .map_err(|source| RegistryError::Undecodable { key: item.key.to_string(), source })?;
         by_resource.entry((resource.def.group, resource.def.plural)).or_default().insert(item.key, entry);
     }
     for (name, resource) in inner.all().iter() {

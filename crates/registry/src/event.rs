@@ -92,6 +92,17 @@ impl Event {
         frame.slice(frame_head(kind).len()..frame.len() - FRAME_END.len())
     }
 
+    /// The object alone for one reader: taken from the frame if there is one, but none is made and kept for it.
+    pub fn object_once(&self, kind: EventType) -> Bytes {
+        if self.frames[kind as usize].get().is_some() {
+            return self.object(kind);
+        }
+        let entry = self.entry(kind);
+        let mut out = Vec::with_capacity(entry.json_len() + 4);
+        entry.write_json_at(self.revision, &mut out);
+        Bytes::from(out)
+    }
+
     /// What it may keep in memory: its new object, and as much again for a frame.
     pub(crate) fn cost(&self) -> usize {
         let entry = self.after.as_ref().or(self.before.as_ref());

@@ -32,6 +32,6 @@ pub use store::Revision;
 pub use surroundings::{Surroundings, System};
 pub use watch::{Start, Step, Watcher};
 pub use write::{
-    Change, Current, Decoded, DeleteRequest, Deleted, FieldValidation, Part, Patch, PatchKind, Pick, Propagation, Write,
-    Written, decode_body,
+    Change, Current, Decoded, DeleteRequest, Deleted, FieldValidation, Part, Patch, PatchKind, Pick, Propagation,
+    Write, Written, decode_body,
 };

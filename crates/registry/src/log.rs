@@ -18,8 +18,8 @@ pub(crate) struct LogBounds {
     pub(crate) bytes_max: usize,
 }
 
-/// A resource's whole log: at 2,000 updates of 3 KB a second it reaches back about four seconds at worst.
-pub(crate) const WHOLE: LogBounds = LogBounds { events_max: 65_536, events_min: 1_024, bytes_max: 48 << 20 };
+/// A resource's whole log: at 2,000 updates of 3 KB a second it reaches back about three seconds at worst.
+pub(crate) const WHOLE: LogBounds = LogBounds { events_max: 65_536, events_min: 1_024, bytes_max: 32 << 20 };
 /// The log of one name, namespace or node.
 pub(crate) const NARROW: LogBounds = LogBounds { events_max: 4_096, events_min: 64, bytes_max: 8 << 20 };
 

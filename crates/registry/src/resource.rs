@@ -170,8 +170,20 @@ impl Resource {
         self.snapshot.load_full()
     }
 
+    /// An object's key in the store; `ResourceDef::key` without making the prefix again.
+    pub(crate) fn key(&self, namespace: &str, name: &str) -> String {
+        let mut key = String::with_capacity(self.prefix.len() + namespace.len() + name.len() + 1);
+        key.push_str(&self.prefix);
+        if self.def.namespaced() {
+            key.push_str(namespace);
+            key.push('/');
+        }
+        key.push_str(name);
+        key
+    }
+
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Entry>> {
-        self.snapshot.load().objects.get(self.def.key(namespace, name).as_str()).cloned()
+        self.snapshot.load().objects.get(self.key(namespace, name).as_str()).cloned()
     }
 
     /// Replaces everything by what the store holds; all watches have to start over.
@@ -241,7 +253,7 @@ impl Resource {
     fn scope(&self, selection: &Selection) -> Scope {
         let namespaced = self.def.namespaced();
         if !selection.name.is_empty() && (!namespaced || !selection.namespace.is_empty()) {
-            let key = self.def.key(&selection.namespace, &selection.name);
+            let key = self.key(&selection.namespace, &selection.name);
             return Scope::Path(key[self.prefix.len()..].to_owned());
         }
         match selection.node() {

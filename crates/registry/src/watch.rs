@@ -59,12 +59,7 @@ pub struct Watcher {
 }
 
 impl Registry {
-    pub async fn watch(
-        &self,
-        resource: &Arc<Resource>,
-        selection: Selection,
-        start: Start,
-    ) -> Result<Watcher, Status> {
+    pub async fn watch(&self, resource: &Arc<Resource>, selection: Selection, start: Start) -> Result<Watcher, Status> {
         let inner = &self.inner;
         match start {
             Start::State | Start::Now => inner.fresh().await?,
@@ -179,9 +174,8 @@ impl Watcher {
 
 /// What an event is to a watcher of a selection; `None`: nothing.
 fn classify(selection: &Selection, event: &Event, resource: &Resource) -> Option<EventType> {
-    let matches = |entry: &Option<Arc<Entry>>| {
-        entry.as_ref().is_some_and(|entry| selection.matches(entry, resource.kind))
-    };
+    let matches =
+        |entry: &Option<Arc<Entry>>| entry.as_ref().is_some_and(|entry| selection.matches(entry, resource.kind));
     match (matches(&event.before), matches(&event.after)) {
         (false, true) => Some(EventType::Added),
         (true, true) => Some(EventType::Modified),

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Server(UpArgs),
     /// A node alone, for the cluster of another machine's server
     Join(JoinArgs),
+    /// Starts again what a data directory ran, with the flags it had
+    Resume(ResumeArgs),
     /// What runs in a data directory
     Status(StatusArgs),
     /// Join tokens
@@ -124,6 +126,15 @@ pub(crate) struct JoinArgs {
     /// From `sampan token create`
     #[arg(long)]
     pub(crate) token: String,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
+    /// Return when the cluster is ready, or fails
+    #[arg(long)]
+    pub(crate) detach: bool,
 }
 
 #[derive(Args, Clone, Debug)]

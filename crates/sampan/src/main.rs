@@ -42,6 +42,7 @@ fn run(command: Command) -> Result<()> {
         Command::Up(args) => commands::up(&args, settings::Roles::ServerAndNode),
         Command::Server(args) => commands::up(&args, settings::Roles::Server),
         Command::Join(args) => commands::join(&args),
+        Command::Resume(args) => commands::resume(&args),
         Command::Status(args) => commands::status(&args),
         Command::Token(command) => commands::token(command),
         Command::Image(command) => commands::image(command),

@@ -33,11 +33,14 @@ impl Affinity {
             (i64::from(weighted.weight), Term::new(&weighted.pod_affinity_term, namespace, labels))
         };
         let required = |terms: Option<&Vec<core::PodAffinityTerm>>| terms.into_iter().flatten().map(term).collect();
-        let preferred = |terms: Option<&Vec<core::WeightedPodAffinityTerm>>| terms.into_iter().flatten().map(weighted).collect();
+        let preferred =
+            |terms: Option<&Vec<core::WeightedPodAffinityTerm>>| terms.into_iter().flatten().map(weighted).collect();
         Affinity {
             near: required(near.and_then(|near| near.required_during_scheduling_ignored_during_execution.as_ref())),
             apart: required(apart.and_then(|apart| apart.required_during_scheduling_ignored_during_execution.as_ref())),
-            prefer_near: preferred(near.and_then(|near| near.preferred_during_scheduling_ignored_during_execution.as_ref())),
+            prefer_near: preferred(
+                near.and_then(|near| near.preferred_during_scheduling_ignored_during_execution.as_ref()),
+            ),
             prefer_apart: preferred(
                 apart.and_then(|apart| apart.preferred_during_scheduling_ignored_during_execution.as_ref()),
             ),

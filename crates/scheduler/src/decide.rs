@@ -70,7 +70,8 @@ impl Decider {
     }
 
     pub(crate) fn with(rows: &'static [&'static dyn Row], seed: u64) -> Decider {
-        let of = |wanted: &dyn Fn(&dyn Row) -> bool| (0..rows.len()).filter(|row| wanted(rows[*row])).collect::<Vec<_>>();
+        let of =
+            |wanted: &dyn Fn(&dyn Row) -> bool| (0..rows.len()).filter(|row| wanted(rows[*row])).collect::<Vec<_>>();
         let local_scorers = of(&|row| row.is_local() && row.weight() > 0);
         assert!(local_scorers.len() <= LOCAL_SCORES_MAX, "an entry has room for {LOCAL_SCORES_MAX} scores");
         let global = of(&|row| !row.is_local());

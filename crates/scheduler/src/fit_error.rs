@@ -32,7 +32,9 @@ impl FitError {
 
     fn preemption_text(&self) -> String {
         let reasons = |resolvable: &'static str| {
-            let count = |wanted| self.rejections.iter().filter(|(r, _)| r.unresolvable == wanted).map(|(_, n)| n).sum::<usize>();
+            let count = |wanted| {
+                self.rejections.iter().filter(|(r, _)| r.unresolvable == wanted).map(|(_, n)| n).sum::<usize>()
+            };
             let counts = [(resolvable, count(false)), ("Preemption is not helpful for scheduling", count(true))];
             counts.into_iter().filter(|(_, count)| *count > 0).collect()
         };

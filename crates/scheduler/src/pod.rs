@@ -67,7 +67,8 @@ impl PodInfo {
         let namespace = meta.namespace.clone().unwrap_or_default();
         let affinity = spec.affinity.as_ref();
         let node_affinity = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
-        let preferred = node_affinity.and_then(|node| node.preferred_during_scheduling_ignored_during_execution.as_ref());
+        let preferred =
+            node_affinity.and_then(|node| node.preferred_during_scheduling_ignored_during_execution.as_ref());
         PodInfo {
             key: format!("{namespace}/{}", meta.name.as_deref().unwrap_or_default()).into(),
             uid: meta.uid.clone().unwrap_or_default(),
@@ -128,7 +129,8 @@ pub(crate) fn waits(pod: &Pod, scheduler: &str) -> bool {
 }
 
 fn host_ports(spec: &PodSpec) -> SmallVec<[HostPort; 1]> {
-    let staying = spec.init_containers.iter().flatten().filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let staying =
+        spec.init_containers.iter().flatten().filter(|container| container.restart_policy.as_deref() == Some("Always"));
     let containers = spec.containers.iter().chain(staying);
     let ports = containers.flat_map(|container| container.ports.iter().flatten());
     ports

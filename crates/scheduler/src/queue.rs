@@ -100,8 +100,10 @@ impl Queue {
     /// Tries parked pods again for which `hopes` holds, when their back-off is over.
     pub(crate) fn wake(&mut self, mut hopes: impl FnMut(&PodInfo, &BTreeSet<usize>) -> bool) {
         let parked = self.pods.iter().filter(|(_, waiting)| matches!(waiting.place, Place::Parked(_)));
-        let woken: Vec<Key> =
-            parked.filter(|(_, waiting)| hopes(&waiting.pod, &waiting.refused_by)).map(|(key, _)| key.clone()).collect();
+        let woken: Vec<Key> = parked
+            .filter(|(_, waiting)| hopes(&waiting.pod, &waiting.refused_by))
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in woken {
             self.retry(&key);
         }

@@ -158,7 +158,8 @@ impl Scheduler {
     }
 
     fn namespace_changed(&mut self, change: &Change<Namespace>) {
-        let labels = |namespace: &Option<Arc<Namespace>>| namespace.as_ref().map(|n| crate::labels(&n.metadata).clone());
+        let labels =
+            |namespace: &Option<Arc<Namespace>>| namespace.as_ref().map(|n| crate::labels(&n.metadata).clone());
         let new = labels(&change.new);
         if labels(&change.old) != new {
             self.cluster.set_namespace(&change.key, new);
@@ -306,7 +307,9 @@ fn wake(queue: &mut Queue, decider: &Decider, event: Event<'_>) {
         };
         // Refused by none: there was no node.
         (refused_by.is_empty() && suits())
-            || refused_by.iter().any(|row| if rows[*row].is_local() { suits() } else { rows[*row].may_help(pod, event) })
+            || refused_by
+                .iter()
+                .any(|row| if rows[*row].is_local() { suits() } else { rows[*row].may_help(pod, event) })
     });
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn not_scheduled(pod: &Pod, reason: &str, message: String, now: Times
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let known = conditions.into_iter().flatten().find(|condition| condition.type_ == SCHEDULED);
     let known = known.filter(|condition| condition.status == "False");
-    let same = |known: &PodCondition| known.reason.as_deref() == Some(reason) && known.message.as_ref() == Some(&message);
+    let same =
+        |known: &PodCondition| known.reason.as_deref() == Some(reason) && known.message.as_ref() == Some(&message);
     if known.is_some_and(same) {
         return None;
     }

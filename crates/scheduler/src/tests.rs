@@ -111,7 +111,8 @@ fn a_refusal_says_what_preemption_would_bring() {
 
 #[test]
 fn a_node_takes_so_many_pods() {
-    let nodes = [node("a", &json!({"/status/allocatable/pods": "1"})), node("b", &json!({"/status/allocatable/pods": "0"}))];
+    let nodes =
+        [node("a", &json!({"/status/allocatable/pods": "1"})), node("b", &json!({"/status/allocatable/pods": "0"}))];
     let cluster = cluster(&nodes, &[("a", pod("one", &json!({})))]);
     let text = "0/2 nodes are available: 2 Too many pods. preemption: 0/2 nodes are available: 2 No preemption victims found \
                 for incoming pod.";
@@ -268,7 +269,7 @@ fn equal_pods_are_spread_as_if_each_was_thought_about_anew() {
 #[test]
 fn pods_of_a_node_that_comes_back_count_again() {
     let a = node("a", &json!({}));
-    let mut cluster = cluster(&[a.clone()], &[("a", pod("one", &cpu("3"))), ("b", pod("two", &cpu("4")))]);
+    let mut cluster = cluster(std::slice::from_ref(&a), &[("a", pod("one", &cpu("3"))), ("b", pod("two", &cpu("4")))]);
     cluster.remove_node("a");
     assert_eq!(choices(&pod("p", &cpu("1")), &cluster).unwrap_err().nodes, 0);
     cluster.set_node(Arc::new(serde_json::from_value(a).unwrap()));

@@ -1,4 +1,5 @@
 //! The scheduler at work against an in-memory server.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use api::k8s_openapi::api::core::v1::{Event, Node, Pod};
 use client::testing::Fake;
@@ -18,9 +19,10 @@ fn start(fake: &Fake, client: &Client) -> Handle {
 }
 
 async fn create_node(client: &Client, name: &str, cpu: &str) {
-    let node: Node = serde_json::from_value(json!({"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+    let node: Node =
+        serde_json::from_value(json!({"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
         "status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "110"}}}))
-    .unwrap();
+        .unwrap();
     client.create(&node).await.unwrap();
 }
 
@@ -88,9 +90,13 @@ async fn an_unschedulable_pod_says_why_and_goes_on_when_help_comes() {
     create_node(&client, "large", "4").await;
     fake.until("the pod is bound", |fake| node_of(fake, "big").is_some()).await;
     settle().await;
-    let events: Vec<(String, String)> = fake.all::<Event>().into_iter().map(|e| (e.reason.unwrap(), e.message.unwrap())).collect();
+    let events: Vec<(String, String)> =
+        fake.all::<Event>().into_iter().map(|e| (e.reason.unwrap(), e.message.unwrap())).collect();
     assert!(events.contains(&("FailedScheduling".to_owned(), text.to_owned())), "{events:?}");
-    assert!(events.contains(&("Scheduled".to_owned(), "Successfully assigned default/big to large".to_owned())), "{events:?}");
+    assert!(
+        events.contains(&("Scheduled".to_owned(), "Successfully assigned default/big to large".to_owned())),
+        "{events:?}"
+    );
     handle.stop().await;
 }
 

@@ -44,7 +44,8 @@ fn start() -> Result<(), String> {
         "" => None,
         path => Some(sys::open_path(path).map_err(|error| format!("open {path}: {error}"))?),
     };
-    match sys::clone(0, unified.as_ref().map(|fd| fd.as_fd())) {
+    // The daemon is the node's child, which so can reap it. When the node is gone, it is init's.
+    match sys::clone(libc::CLONE_PARENT, unified.as_ref().map(|fd| fd.as_fd())) {
         Ok(sys::Side::Parent(_)) => Ok(()),
         Ok(sys::Side::Child) => daemon(spec),
         Err(error) => Err(format!("clone: {error}")),

@@ -123,8 +123,7 @@ pub(super) fn answer(
 ) -> Result<Answer, Status> {
     let groups = groups(defs);
     let items = groups.iter().filter(|group| group.name.is_empty() == core).map(group_discovery).collect();
-    let list =
-        List { kind: "APIGroupDiscoveryList", api_version: version.name(), metadata: Empty {}, items };
+    let list = List { kind: "APIGroupDiscoveryList", api_version: version.name(), metadata: Empty {}, items };
     let body = Bytes::from(serde_json::to_vec(&list).map_err(Status::internal)?);
     let tag = api::openapi::hash(&body);
     Ok(tagged(body, version.content_type(), &tag, if_none_match))

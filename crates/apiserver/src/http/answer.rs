@@ -48,7 +48,8 @@ impl Answer {
 
     /// A serializable answer; that it does not serialize is the server's fault.
     pub(crate) fn serialized(value: &impl serde::Serialize) -> Result<Answer, Status> {
-        let body = serde_json::to_vec(value).map_err(|error| Status::internal(format!("encoding an answer: {error}")))?;
+        let body =
+            serde_json::to_vec(value).map_err(|error| Status::internal(format!("encoding an answer: {error}")))?;
         Ok(Answer::json(body))
     }
 

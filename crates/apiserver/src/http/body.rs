@@ -47,10 +47,7 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let wrap = |chunk: Option<Bytes>| chunk.map(|chunk| Ok(Frame::data(chunk)));
         match self.get_mut() {
             AnswerBody::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
@@ -106,4 +103,3 @@ impl AnswerBody {
         AnswerBody::Stream(stream.boxed())
     }
 }
-

@@ -146,7 +146,11 @@ mod tests {
             ("DELETE", "/api/v1/namespaces/a/pods", "deletecollection /v1 pods/ a/ "),
             ("POST", "/api/v1/namespaces/a/pods/p/exec", "create /v1 pods/exec a/p "),
             ("PATCH", "/apis/apps/v1/namespaces/a/deployments/d/scale", "patch apps/v1 deployments/scale a/d "),
-            ("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/x", "get rbac.authorization.k8s.io/v1 clusterroles/ /x "),
+            (
+                "GET",
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/x",
+                "get rbac.authorization.k8s.io/v1 clusterroles/ /x ",
+            ),
             ("GET", "/api/v1/nodes/n/proxy/a/b/c/d/e/f", "get /v1 nodes/proxy /n a/b/c/d/e/f"),
             ("GET", "/api/v1/namespaces/a/services/s/proxy/x/y", "get /v1 services/proxy a/s x/y"),
         ] {

@@ -15,9 +15,7 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// A listing in the asked form.
 pub(crate) fn list(resource: &Resource, listing: Listing, form: Form, now: Timestamp) -> Result<Answer, Status> {
     match form {
-        Form::Json => {
-            Ok(Answer::of("application/json", AnswerBody::Chunks(Box::new(json(resource, listing)))))
-        }
+        Form::Json => Ok(Answer::of("application/json", AnswerBody::Chunks(Box::new(json(resource, listing))))),
         Form::Yaml => yaml(&whole(resource, listing)),
         Form::Protobuf if resource.def.message.is_empty() => list(resource, listing, Form::Json, now),
         Form::Protobuf => {

@@ -56,7 +56,12 @@ impl<'a> TableWriter<'a> {
         Ok(())
     }
 
-    pub(crate) fn finish(self, revision: &str, continue_token: &str, remaining: Option<i64>) -> Result<Vec<u8>, Status> {
+    pub(crate) fn finish(
+        self,
+        revision: &str,
+        continue_token: &str,
+        remaining: Option<i64>,
+    ) -> Result<Vec<u8>, Status> {
         let mut out = Vec::with_capacity(self.rows.len() + 1024);
         out.extend_from_slice(br#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":"#);
         super::list::write_metadata(revision, continue_token, remaining, &mut out);

@@ -68,9 +68,7 @@ pub(super) fn set(
         (_, Some(ip)) if !ip.is_empty() => vec![ip.clone()],
         _ => Vec::new(),
     };
-    let refuse = |why: String| {
-        vec![FieldError::invalid(FieldPath::new("spec").child("clusterIPs"), &given, why)]
-    };
+    let refuse = |why: String| vec![FieldError::invalid(FieldPath::new("spec").child("clusterIPs"), &given, why)];
     let mut chosen = Vec::new();
     for (index, family) in spec.ip_families.iter().flatten().enumerate() {
         let Some(found) = ranges.addresses.iter().position(|range| range_family(range) == family) else { continue };

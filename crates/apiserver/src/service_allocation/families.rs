@@ -58,13 +58,7 @@ fn check(spec: &ServiceSpec, configured: &[&str]) -> Result<(), Vec<FieldError>>
 }
 
 fn fill(spec: &mut ServiceSpec, configured: &[&str], possible: &[&str]) {
-    let given: Vec<&str> = spec
-        .cluster_ips
-        .iter()
-        .flatten()
-        .filter_map(|text| text.parse().ok())
-        .map(family)
-        .collect();
+    let given: Vec<&str> = spec.cluster_ips.iter().flatten().filter_map(|text| text.parse().ok()).map(family).collect();
     let families = spec.ip_families.get_or_insert_default();
     if families.is_empty() {
         *families = given.iter().map(|family| (*family).to_owned()).collect();

@@ -66,7 +66,12 @@ fn owner(service: &Service) -> String {
 }
 
 impl Hook for Services {
-    fn claim(&self, object: &mut dyn Object, old: Option<&dyn Object>, _dry_run: bool) -> Result<Option<Claim>, Status> {
+    fn claim(
+        &self,
+        object: &mut dyn Object,
+        old: Option<&dyn Object>,
+        _dry_run: bool,
+    ) -> Result<Option<Claim>, Status> {
         let Some(service) = object.downcast_mut::<Service>() else { return Ok(None) };
         let old = old.and_then(|old| old.downcast::<Service>());
         let name = service.metadata.name.clone().unwrap_or_default();

@@ -52,9 +52,8 @@ pub(super) fn set(
             // One port over two protocols gets one number, where the other has left it free.
             let protocol = port.protocol.clone().unwrap_or_default();
             let shared = given.iter().find(|((number, other), _)| *number == port.port && *other != protocol);
-            let taken_by_own = |number: i32| {
-                given.iter().any(|((_, other), node_port)| *node_port == number && *other == protocol)
-            };
+            let taken_by_own =
+                |number: i32| given.iter().any(|((_, other), node_port)| *node_port == number && *other == protocol);
             let number = match shared.map(|(_, number)| *number).filter(|number| !taken_by_own(*number)) {
                 Some(number) => number,
                 None => i32::from(claimed.any_port(bands(ranges)).ok_or_else(|| full(&path, index))?),

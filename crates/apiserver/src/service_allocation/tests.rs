@@ -92,7 +92,10 @@ fn families_follow_the_policy() {
     let refused = create(&single, "a", json!({"ipFamilyPolicy": "RequireDualStack"})).unwrap_err();
     assert!(refused.contains("this cluster is not configured for dual-stack services"), "{refused}");
     let refused = create(&single, "a", json!({"ipFamilies": ["IPv6"]})).unwrap_err();
-    assert!(refused.contains("spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster"), "{refused}");
+    assert!(
+        refused.contains("spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -37,9 +37,9 @@ impl KubeletAccess {
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Status> {
         let connect = async {
-            let tcp = TcpStream::connect((host, port)).await.map_err(|error| {
-                dialing(&format_args!("dial tcp {host}:{port}: {error}"))
-            })?;
+            let tcp = TcpStream::connect((host, port))
+                .await
+                .map_err(|error| dialing(&format_args!("dial tcp {host}:{port}: {error}")))?;
             tcp.set_nodelay(true).map_err(|error| dialing(&error))?;
             let name = ServerName::try_from(host.to_owned()).map_err(|error| dialing(&error))?;
             TlsConnector::from(self.tls.clone()).connect(name, tcp).await.map_err(|error| dialing(&error))
@@ -47,8 +47,7 @@ impl KubeletAccess {
         let tls = tokio::time::timeout(DIAL_TIMEOUT, connect)
             .await
             .map_err(|_| dialing(&format_args!("dial tcp {host}:{port}: i/o timeout")))??;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(tls)).await.map_err(|error| dialing(&error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await.map_err(|error| dialing(&error))?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "a connection to a kubelet ended");

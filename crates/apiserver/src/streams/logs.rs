@@ -45,7 +45,9 @@ fn check(query: &Query) -> Result<(), Status> {
     for name in ["limitBytes", "sinceSeconds", "tailLines"] {
         let smallest = if name == "tailLines" { 0 } else { 1 };
         if query.integer(name)?.is_some_and(|value| value < smallest) {
-            let message = format!("PodLogOptions \"\" is invalid: {name}: Invalid value: must be greater than or equal to {smallest}");
+            let message = format!(
+                "PodLogOptions \"\" is invalid: {name}: Invalid value: must be greater than or equal to {smallest}"
+            );
             return Err(Status::new(api::Reason::Invalid, message));
         }
     }

@@ -59,10 +59,8 @@ pub(super) fn container(pod: &Pod, asked: &str) -> Result<String, Status> {
         [only] => Ok((*only).to_owned()),
         [] => Err(Status::bad_request(format!("a container name must be specified for pod {name}"))),
         several => {
-            let mut message = format!(
-                "a container name must be specified for pod {name}, choose one of: [{}]",
-                several.join(" ")
-            );
+            let mut message =
+                format!("a container name must be specified for pod {name}, choose one of: [{}]", several.join(" "));
             if !init.is_empty() {
                 message.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
             }
@@ -94,8 +92,10 @@ mod tests {
         assert_eq!(check(&["a"], &[], "x"), Err("container x is not valid for pod p".to_owned()));
         assert_eq!(
             check(&["a", "b"], &["i"], ""),
-            Err("a container name must be specified for pod p, choose one of: [a b] or one of the init containers: [i]"
-                .to_owned())
+            Err(
+                "a container name must be specified for pod p, choose one of: [a b] or one of the init containers: [i]"
+                    .to_owned()
+            )
         );
     }
 }

@@ -48,8 +48,11 @@ pub(crate) async fn connect(call: &Call<'_>, parts: &mut request::Parts) -> Resu
     };
     let access = call.backend.kubelets.as_ref().ok_or_else(no_access)?;
     let (host, port) = pod::kubelet_address(call, node).await?;
-    let mut request =
-        Request::builder().method(parts.method.clone()).uri(path).body(Full::new(Bytes::new())).map_err(Status::internal)?;
+    let mut request = Request::builder()
+        .method(parts.method.clone())
+        .uri(path)
+        .body(Full::new(Bytes::new()))
+        .map_err(Status::internal)?;
     hand_on(&parts.headers, request.headers_mut());
     let mut response = access.send(&host, port, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -71,7 +74,11 @@ fn hand_on(from: &HeaderMap, to: &mut HeaderMap) {
 }
 
 /// The kubelet's path of a stream; its own names for the flags.
-fn kubelet_path(call: &Call<'_>, subresource: Subresource, found: &k8s_openapi::api::core::v1::Pod) -> Result<String, Status> {
+fn kubelet_path(
+    call: &Call<'_>,
+    subresource: Subresource,
+    found: &k8s_openapi::api::core::v1::Pod,
+) -> Result<String, Status> {
     let (namespace, name, query) = (call.namespace(), call.info.name, call.query);
     if subresource == Subresource::PortForward {
         let ports = query.all("ports").chain(query.all("port")).flat_map(|list| list.split(','));

@@ -117,8 +117,7 @@ async fn budget_of(call: &Call<'_>, pod: &Pod) -> Result<Option<String>, Status>
 fn too_many(cause: String, retry_after_seconds: i32) -> Status {
     let mut status = Status::too_many_requests(REFUSED, retry_after_seconds);
     let details = status.details.get_or_insert_with(|| Box::new(StatusDetails::default()));
-    details.causes =
-        Some(vec![StatusCause { reason: Some(CAUSE.to_owned()), message: Some(cause), field: None }]);
+    details.causes = Some(vec![StatusCause { reason: Some(CAUSE.to_owned()), message: Some(cause), field: None }]);
     status
 }
 

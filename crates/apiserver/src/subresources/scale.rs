@@ -74,8 +74,7 @@ async fn set(call: &Call<'_>, make: MakeScale<'_>) -> Result<Answer, Status> {
         Ok(object)
     };
     let (registry, name) = (call.registry(), call.info.name);
-    let updated =
-        registry.update(&call.resource, &write, Part::Object, call.namespace(), name, &mut change).await?;
+    let updated = registry.update(&call.resource, &write, Part::Object, call.namespace(), name, &mut change).await?;
     let object = updated.entry.decode(call.resource.kind).map_err(Status::internal)?;
     answer(call, &read(object.as_ref())?)
 }

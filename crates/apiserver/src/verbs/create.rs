@@ -13,10 +13,9 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Status> {
     let mut created = call.registry().create(&call.resource, &write, call.namespace(), decoded.object).await?;
     created.warnings.extend(decoded.warnings);
     if call.def().unattended {
-        created.warnings.push(format!(
-            "{} is stored, but no controller of this server acts on it",
-            call.def().group_resource()
-        ));
+        created
+            .warnings
+            .push(format!("{} is stored, but no controller of this server acts on it", call.def().group_resource()));
     }
     Ok(written(call, created)?.code(StatusCode::CREATED))
 }

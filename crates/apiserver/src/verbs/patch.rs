@@ -29,9 +29,7 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
     let patch = Patch { kind, body: call.body.clone(), validation: call.validation()? };
     let (part, pick) = body::part(call.subresource);
     let pick = (part == Part::Given).then_some(pick);
-    let patched = call
-        .registry()
-        .patch(&call.resource, &write, part, call.namespace(), call.info.name, &patch, pick)
-        .await?;
+    let patched =
+        call.registry().patch(&call.resource, &write, part, call.namespace(), call.info.name, &patch, pick).await?;
     written(call, patched)
 }

@@ -16,8 +16,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Status> {
             registry.replace(&call.resource, &write, part, namespace, name, decoded.object).await?
         }
         (Part::Given, pick) => {
-            let mut change =
-                |current: &registry::Current<'_>| pick(current.object, decoded.object.boxed());
+            let mut change = |current: &registry::Current<'_>| pick(current.object, decoded.object.boxed());
             registry.update(&call.resource, &write, Part::Given, namespace, name, &mut change).await?
         }
     };

@@ -42,9 +42,8 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Answer, Status> {
         first: true,
         ended: false,
     };
-    let stream = futures::stream::unfold(lines, |mut lines| async move {
-        lines.next_chunk().await.map(|chunk| (chunk, lines))
-    });
+    let stream =
+        futures::stream::unfold(lines, |mut lines| async move { lines.next_chunk().await.map(|chunk| (chunk, lines)) });
     let content_type = if call.form == Form::Protobuf { protobuf::WATCH_TYPE } else { "application/json" };
     Ok(Answer::of(content_type, AnswerBody::stream(stream)))
 }

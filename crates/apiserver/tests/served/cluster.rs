@@ -1,12 +1,12 @@
 //! A server on a port of its own, and clients for it.
 
+use api::user::User;
 use apiserver::admission::Chain;
 use apiserver::authn::{Authenticators, ISSUER, Keys};
 use apiserver::authz::Authorizer;
 use apiserver::bootstrap::{Facts, bootstrap};
 use apiserver::pki::{Credential, Pki, ServerNames, ServingCertificate, kubeconfig};
 use apiserver::{Backend, Config, Direct, KubeletAccess, Parts, Server, ServiceRanges};
-use api::user::User;
 use bytes::Bytes;
 use client::Client;
 use http::{HeaderMap, Method, Request};
@@ -24,6 +24,7 @@ pub(crate) type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpCon
 pub(crate) struct Cluster {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) pki: Pki,
+    pub(crate) client: Client,
     pub(crate) http: Http,
     pub(crate) url: String,
     server: Option<Server>,
@@ -91,7 +92,7 @@ impl Cluster {
         let server = Server::start(Config { listen, tls, backend }).await.unwrap();
         let url = format!("https://{}", server.local_addr());
         let http = http(&pki, Some(&pki.admin));
-        Cluster { dir, pki, http, url, server: Some(server) }
+        Cluster { dir, pki, client, http, url, server: Some(server) }
     }
 
     pub(crate) async fn shutdown(mut self) {
@@ -100,7 +101,13 @@ impl Cluster {
         }
     }
 
-    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
         let response = self.open(&self.http, method, path, headers, body).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();

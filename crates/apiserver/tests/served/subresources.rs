@@ -25,7 +25,8 @@ async fn status_and_spec_are_written_apart() {
     let status = json!({"status": {"phase": "Running"}, "metadata": {"labels": {"app": "y"}}});
     let patched = cluster.patch("strategic-merge", &format!("{PODS}/p/status"), status).await.expect(200).json();
     assert_eq!(patched["status"]["phase"], "Running");
-    let sneaked = cluster.patch("merge", &format!("{PODS}/p"), json!({"status": {"phase": "Failed"}})).await.expect(200);
+    let sneaked =
+        cluster.patch("merge", &format!("{PODS}/p"), json!({"status": {"phase": "Failed"}})).await.expect(200);
     assert_eq!(sneaked.json()["status"]["phase"], "Running");
     cluster.shutdown().await;
 }
@@ -60,7 +61,14 @@ async fn finalizers_and_preconditions_are_honoured() {
     let maps = "/api/v1/namespaces/default/configmaps";
     let held = json!({"metadata": {"name": "h", "finalizers": ["example.com/hold"]}});
     let created = cluster.post(maps, held).await.expect(201).json();
-    let options = |body: Value| cluster.send("DELETE", "/api/v1/namespaces/default/configmaps/h", &[("content-type", "application/json")], body.to_string());
+    let options = |body: Value| {
+        cluster.send(
+            "DELETE",
+            "/api/v1/namespaces/default/configmaps/h",
+            &[("content-type", "application/json")],
+            body.to_string(),
+        )
+    };
     let wrong = options(json!({"preconditions": {"uid": "other"}})).await.expect(409);
     assert!(wrong.message().contains("the UID in the precondition (other) does not match the UID in record"));
     let marked = options(json!({"propagationPolicy": "Foreground"})).await.expect(200).json();
@@ -101,14 +109,23 @@ async fn an_eviction_asks_the_budget() {
     let cluster = Cluster::start().await;
     account(&cluster).await;
     let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
-    let budget = json!({"metadata": {"name": "b"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}}});
+    let budget =
+        json!({"metadata": {"name": "b"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}}});
     cluster.post(budgets, budget).await.expect(201);
     for name in ["p", "q"] {
         cluster.post(PODS, pod(name)).await.expect(201);
         let running = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
         cluster.patch("merge", &format!("{PODS}/{name}/status"), running).await.expect(200);
     }
-    let evict = |name: &str| cluster.post(match name { "p" => "/api/v1/namespaces/default/pods/p/eviction", _ => "/api/v1/namespaces/default/pods/q/eviction" }, json!({"metadata": {"name": name}}));
+    let evict = |name: &str| {
+        cluster.post(
+            match name {
+                "p" => "/api/v1/namespaces/default/pods/p/eviction",
+                _ => "/api/v1/namespaces/default/pods/q/eviction",
+            },
+            json!({"metadata": {"name": name}}),
+        )
+    };
     let early = evict("p").await.expect(429);
     assert_eq!(early.header("retry-after"), "10");
     assert_eq!(early.message(), "Cannot evict pod as it would violate the pod's disruption budget.");
@@ -144,8 +161,10 @@ async fn a_namespace_goes_when_it_is_finalized() {
 #[tokio::test(flavor = "multi_thread")]
 async fn services_get_addresses_and_give_them_back() {
     let cluster = Cluster::start().await;
-    let service = |name: &str, ip: &str| json!({"metadata": {"name": name},
-        "spec": {"type": "NodePort", "clusterIP": ip, "ports": [{"port": 80}]}});
+    let service = |name: &str, ip: &str| {
+        json!({"metadata": {"name": name},
+        "spec": {"type": "NodePort", "clusterIP": ip, "ports": [{"port": 80}]}})
+    };
     let first = cluster.post(SERVICES, service("a", "")).await.expect(201).json();
     let ip = first["spec"]["clusterIP"].as_str().unwrap().to_owned();
     assert_eq!(first["spec"]["clusterIPs"], json!([ip]));
@@ -176,8 +195,10 @@ async fn tokens_and_reviews_agree() {
     let nobody = crate::cluster::http(&cluster.pki, None);
     let response = cluster.open(&nobody, "GET", PODS, &[("authorization", &bearer)], "").await;
     assert_eq!(response.status(), 403);
-    let access = |user: &str| json!({"spec": {"user": user,
-        "resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "default"}}});
+    let access = |user: &str| {
+        json!({"spec": {"user": user,
+        "resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "default"}}})
+    };
     let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
     assert_eq!(cluster.post(path, access("jane")).await.expect(201).json()["status"]["allowed"], false);
     let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";

@@ -34,7 +34,10 @@ impl Lines {
 
     async fn expect(&mut self, kind: &str, name: &str) -> Value {
         let event = self.next().await.expect("the watch goes on");
-        assert_eq!((event["type"].as_str().unwrap(), event["object"]["metadata"]["name"].as_str().unwrap_or("")), (kind, name));
+        assert_eq!(
+            (event["type"].as_str().unwrap(), event["object"]["metadata"]["name"].as_str().unwrap_or("")),
+            (kind, name)
+        );
         event["object"].clone()
     }
 }

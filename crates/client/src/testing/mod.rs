@@ -60,7 +60,8 @@ impl Fake {
 
     /// The server's time, which runs as tokio's does.
     pub fn now(&self) -> Timestamp {
-        let elapsed = SignedDuration::try_from(self.inner.epoch.1.elapsed()).expect("tests run for less than centuries");
+        let elapsed =
+            SignedDuration::try_from(self.inner.epoch.1.elapsed()).expect("tests run for less than centuries");
         self.inner.epoch.0 + elapsed
     }
 
@@ -98,6 +99,10 @@ impl Fake {
 
     pub fn len<K: Kind>(&self) -> usize {
         self.inner.state.lock().all(&K::DEF.group_resource()).len()
+    }
+
+    pub fn is_empty<K: Kind>(&self) -> bool {
+        self.len::<K>() == 0
     }
 
     /// Every commit of a kind: before and after, in order.

@@ -45,7 +45,11 @@ impl State {
 
     pub(super) fn all(&self, resource: &str) -> Vec<Arc<Value>> {
         let first = (resource.to_owned(), String::new(), String::new());
-        self.objects.range(first..).take_while(|(path, _)| path.0 == resource).map(|(_, object)| object.clone()).collect()
+        self.objects
+            .range(first..)
+            .take_while(|(path, _)| path.0 == resource)
+            .map(|(_, object)| object.clone())
+            .collect()
     }
 
     pub(super) fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
@@ -79,7 +83,9 @@ impl State {
             }
             (Verb::Delete, None) => self.delete(request, &options(request)?, now).map(|()| success()),
             (Verb::DeleteCollection, None) => self.delete_collection(request, now),
-            (verb, subresource) => Err(Status::not_implemented(format!("{verb:?} {subresource:?} in the in-memory server"))),
+            (verb, subresource) => {
+                Err(Status::not_implemented(format!("{verb:?} {subresource:?} in the in-memory server")))
+            }
         }
     }
 
@@ -201,7 +207,8 @@ impl State {
     fn delete(&mut self, request: &Request, options: &meta::DeleteOptions, now: Timestamp) -> Result<(), Status> {
         let old = self.found(request)?;
         if let Some(preconditions) = &options.preconditions {
-            let differs = |want: &Option<String>, pointer| want.as_deref().is_some_and(|want| want != text(&old, pointer));
+            let differs =
+                |want: &Option<String>, pointer| want.as_deref().is_some_and(|want| want != text(&old, pointer));
             if differs(&preconditions.uid, "/metadata/uid")
                 || differs(&preconditions.resource_version, "/metadata/resourceVersion")
             {

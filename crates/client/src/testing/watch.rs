@@ -45,7 +45,8 @@ pub(super) fn open(server: Arc<Inner>, request: &WatchRequest) -> Result<RawEven
         ready.push_back(event(EventType::Bookmark, &mark)?);
         state.log().len()
     } else {
-        let after: u64 = request.resource_version.parse().map_err(|_| Status::bad_request("invalid resourceVersion"))?;
+        let after: u64 =
+            request.resource_version.parse().map_err(|_| Status::bad_request("invalid resourceVersion"))?;
         state.log().partition_point(|commit| commit.revision <= after)
     };
     drop(state);
@@ -84,7 +85,8 @@ impl Watch {
 
     /// A commit as this watch's selectors see it: leaving them is a deletion, entering them an addition.
     fn seen(&self, commit: &Commit) -> Option<Result<RawEvent, Status>> {
-        let holds = |object: &Option<Arc<Value>>| object.as_ref().is_some_and(|o| self.matcher.holds(&commit.path.1, o));
+        let holds =
+            |object: &Option<Arc<Value>>| object.as_ref().is_some_and(|o| self.matcher.holds(&commit.path.1, o));
         let kind = match (holds(&commit.old), holds(&commit.new)) {
             (false, true) => EventType::Added,
             (true, true) => EventType::Modified,

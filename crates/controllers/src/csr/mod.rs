@@ -56,7 +56,9 @@ fn waiting_for_node(requests: &Cache<CertificateSigningRequest>, change: &Change
     }
     let asked_by_node = |request: &CertificateSigningRequest| node_of(request) == node.metadata.name.as_deref();
     let all = requests.list().into_iter();
-    all.filter(|request| plan::is_undecided(request) && asked_by_node(request)).map(|request| key_of(&*request)).collect()
+    all.filter(|request| plan::is_undecided(request) && asked_by_node(request))
+        .map(|request| key_of(&*request))
+        .collect()
 }
 
 fn addresses(node: &Node) -> &[NodeAddress] {

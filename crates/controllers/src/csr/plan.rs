@@ -24,7 +24,12 @@ pub(super) fn conditions(request: &CertificateSigningRequest) -> &[CertificateSi
     request.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default()
 }
 
-pub(super) fn condition(kind: &str, reason: &str, message: String, now: Timestamp) -> CertificateSigningRequestCondition {
+pub(super) fn condition(
+    kind: &str,
+    reason: &str,
+    message: String,
+    now: Timestamp,
+) -> CertificateSigningRequestCondition {
     CertificateSigningRequestCondition {
         type_: kind.to_owned(),
         status: "True".to_owned(),

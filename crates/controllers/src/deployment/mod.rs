@@ -38,7 +38,9 @@ pub(crate) fn controller(start: &Start) -> Controller {
 /// The deployments that a set's change concerns: its owner, or those that may adopt it.
 fn interested(deployments: &Cache<Deployment>, change: &Change<ReplicaSet>) -> Vec<Key> {
     let mut keys = owned_by::<Deployment, _>(change);
-    let Some(orphan) = change.new.as_deref().filter(|set| owner::controller(&set.metadata).is_none()) else { return keys };
+    let Some(orphan) = change.new.as_deref().filter(|set| owner::controller(&set.metadata).is_none()) else {
+        return keys;
+    };
     for deployment in deployments.list_namespace(orphan.metadata.namespace.as_deref().unwrap_or_default()) {
         let selects = claim::selector(&deployment.spec.selector);
         if selects.matches(crate::labels(&orphan.metadata)) {
@@ -56,7 +58,11 @@ fn waiting_for_end(deployments: &Cache<Deployment>, sets: &Cache<ReplicaSet>, ch
     let parent = |meta: &ObjectMeta| owner::controller(meta).map(|owner| owner.name.clone());
     let set = parent(&pod.metadata).and_then(|name| sets.get(namespace, &name));
     let deployment = set.and_then(|set| parent(&set.metadata)).and_then(|name| deployments.get(namespace, &name));
-    deployment.filter(|deployment| plan::recreates(deployment)).map(|deployment| key_of(&*deployment)).into_iter().collect()
+    deployment
+        .filter(|deployment| plan::recreates(deployment))
+        .map(|deployment| key_of(&*deployment))
+        .into_iter()
+        .collect()
 }
 
 struct Deployments {
@@ -77,7 +83,7 @@ impl Reconcile for Deployments {
         let sets = self.claim(ctx, &deployment).await?;
         let pods = if plan::recreates(&deployment) { self.pods_of(key, &sets) } else { Vec::new() };
         let plan = plan::plan(&View { deployment: deployment.clone(), sets, pods }, ctx.now());
-        apply(ctx, &deployment, plan).await
+        Box::pin(apply(ctx, &deployment, plan)).await
     }
 }
 
@@ -125,7 +131,9 @@ async fn apply(ctx: &Context, deployment: &Arc<Deployment>, mut plan: Plan) -> R
     if let Some(set) = plan.create.take() {
         match ctx.create(&set).await {
             Ok(_) => {}
-            Err(status) if status.reason == Reason::AlreadyExists => return already_exists(ctx, deployment, &set).await,
+            Err(status) if status.reason == Reason::AlreadyExists => {
+                return already_exists(ctx, deployment, &set).await;
+            }
             Err(status) if crate::namespace_terminating(&status) => return Ok(Action::Done),
             Err(status) => return creation_failed(ctx, deployment, &set, status).await,
         }

@@ -193,8 +193,11 @@ impl<'a> Rollout<'a> {
     /// Deletes the oldest sets beyond the history's limit.
     fn forget_history(&mut self, newest: Option<usize>) {
         let limit = self.deployment.spec.revision_history_limit;
-        let Some(limit) = limit.filter(|limit| *limit != i32::MAX).and_then(|limit| usize::try_from(limit).ok()) else { return };
-        let alive = |index: &usize| Some(*index) != newest && self.sets[*index].object.metadata.deletion_timestamp.is_none();
+        let Some(limit) = limit.filter(|limit| *limit != i32::MAX).and_then(|limit| usize::try_from(limit).ok()) else {
+            return;
+        };
+        let alive =
+            |index: &usize| Some(*index) != newest && self.sets[*index].object.metadata.deletion_timestamp.is_none();
         let mut old: Vec<usize> = (0..self.sets.len()).filter(alive).collect();
         old.sort_by_cached_key(|index| (self.sets[*index].revision(), self.sets[*index].age_order()));
         for index in old.iter().take(old.len().saturating_sub(limit)) {

@@ -156,7 +156,11 @@ mod tests {
         assert_eq!(extended("1,3", "5"), "1,3,5");
         let long: Vec<String> = (1..600).map(|n| n.to_string()).collect();
         let cut = extended(&long.join(","), "600");
-        assert!(cut.len() <= HISTORY_LENGTH_MAX && cut.ends_with(",599,600") && !cut.starts_with("1,"), "{}", cut.len());
+        assert!(
+            cut.len() <= HISTORY_LENGTH_MAX && cut.ends_with(",599,600") && !cut.starts_with("1,"),
+            "{}",
+            cut.len()
+        );
     }
 
     #[test]

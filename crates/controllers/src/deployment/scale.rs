@@ -54,7 +54,8 @@ impl Rollout<'_> {
 
     /// A rolling update's shrinking: unhealthy pods first, then as many as availability allows.
     pub(super) fn shrink_old(&mut self, newest: usize) -> bool {
-        let old: Vec<usize> = self.old_by_age(newest).into_iter().filter(|index| self.sets[*index].replicas() > 0).collect();
+        let old: Vec<usize> =
+            self.old_by_age(newest).into_iter().filter(|index| self.sets[*index].replicas() > 0).collect();
         if old.is_empty() {
             return false;
         }

@@ -62,7 +62,11 @@ pub(super) fn is_complete(rollout: &Rollout<'_>, status: &DeploymentStatus) -> b
 }
 
 /// The status of a deployment whose new set could not be made; `None` where it is that already.
-pub(super) fn after_failed_creation(deployment: &Deployment, message: String, now: Timestamp) -> Option<DeploymentStatus> {
+pub(super) fn after_failed_creation(
+    deployment: &Deployment,
+    message: String,
+    now: Timestamp,
+) -> Option<DeploymentStatus> {
     deadline(deployment)?;
     let mut status = deployment.status.clone().unwrap_or_default();
     set(&mut status, PROGRESSING, "False", "ReplicaSetCreateError", message, now);

@@ -46,7 +46,8 @@ impl World {
     fn deploy(&mut self) -> bool {
         self.now += SignedDuration::from_secs(1);
         let mut plan = self.plan();
-        let wrote = plan.create.is_some() || !plan.update.is_empty() || plan.status.is_some() || plan.revision.is_some();
+        let wrote =
+            plan.create.is_some() || !plan.update.is_empty() || plan.status.is_some() || plan.revision.is_some();
         if let Some(created) = &mut plan.create {
             created.metadata.creation_timestamp = Some(self.now.into());
             created.metadata.uid = created.metadata.name.clone();
@@ -222,7 +223,11 @@ fn a_rollout_without_progress_times_out_and_looks_at_its_deadline() {
     world.deploy();
     assert_eq!(
         world.condition("Progressing"),
-        ("False".to_owned(), "ProgressDeadlineExceeded".to_owned(), format!("ReplicaSet {name:?} has timed out progressing."))
+        (
+            "False".to_owned(),
+            "ProgressDeadlineExceeded".to_owned(),
+            format!("ReplicaSet {name:?} has timed out progressing.")
+        )
     );
     assert_eq!(world.plan().action, reconcile::Action::Done);
     world.settle();

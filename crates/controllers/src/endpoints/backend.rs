@@ -69,7 +69,8 @@ fn number(port: &ServicePort, pod: &Pod) -> Option<i32> {
         Some(IntOrString::String(name)) => name,
     };
     let spec = pod.spec.as_ref()?;
-    let staying = spec.init_containers.iter().flatten().filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let staying =
+        spec.init_containers.iter().flatten().filter(|container| container.restart_policy.as_deref() == Some("Always"));
     let containers = spec.containers.iter().chain(staying);
     let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
     let same = ports.find(|declared| {

@@ -5,7 +5,9 @@ use crate::pod;
 use crate::table::Start;
 use async_trait::async_trait;
 use client::Cache;
-use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Pod, Service};
+use k8s_openapi::api::core::v1::{
+    EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Pod, Service,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use reconcile::{Action, Context, Controller, Error, Key, Reconcile, split};
 use std::collections::BTreeMap;
@@ -41,7 +43,8 @@ impl Reconcile for Legacy {
         let existing = self.endpoints.get_key(key);
         let Some(service) = self.services.get_key(key) else {
             // Those that a user made without a service are his.
-            let ours = existing.filter(|e| crate::labels(&e.metadata).get(MANAGED_BY).is_some_and(|by| by == CONTROLLER));
+            let ours =
+                existing.filter(|e| crate::labels(&e.metadata).get(MANAGED_BY).is_some_and(|by| by == CONTROLLER));
             if let Some(ours) = ours {
                 ctx.delete(&*ours, None).await.map_err(Error::api("deleting endpoints"))?;
             }

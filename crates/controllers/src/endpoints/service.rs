@@ -23,7 +23,8 @@ pub(crate) fn controller(start: &Start) -> Controller {
     let (services, pods, nodes) = (client.cache::<Service>(), client.cache::<Pod>(), client.cache::<Node>());
     let owned = Index::new(|slice: &EndpointSlice| slices_service(slice, CONTROLLER));
     let (selected, zoned) = (services.clone(), services.clone());
-    let reconciler = Services { services: services.clone(), pods: pods.clone(), nodes: nodes.clone(), slices: owned.clone() };
+    let reconciler =
+        Services { services: services.clone(), pods: pods.clone(), nodes: nodes.clone(), slices: owned.clone() };
     Controller::new("endpointslice", reconciler)
         .watches(services, reconcile::each)
         .indexes(client.cache::<EndpointSlice>(), &owned, |change| owners(change, CONTROLLER))
@@ -47,7 +48,8 @@ pub(super) fn owners(change: &Change<EndpointSlice>, controller: &str) -> Vec<Ke
 }
 
 fn zone_changed(change: &Change<Node>) -> bool {
-    let zone = |node: &Option<Arc<Node>>| node.as_ref().and_then(|node| crate::labels(&node.metadata).get(ZONE).cloned());
+    let zone =
+        |node: &Option<Arc<Node>>| node.as_ref().and_then(|node| crate::labels(&node.metadata).get(ZONE).cloned());
     zone(&change.old) != zone(&change.new)
 }
 
@@ -73,7 +75,8 @@ impl Reconcile for Services {
             Some(service) if service.metadata.deletion_timestamp.is_some() => return Ok(Action::Done),
             Some(service) => {
                 let pods = backend::of_service(&service, self.pods.list_namespace(split(key).0));
-                let zone = |node: &str| self.nodes.get("", node).and_then(|n| crate::labels(&n.metadata).get(ZONE).cloned());
+                let zone =
+                    |node: &str| self.nodes.get("", node).and_then(|n| crate::labels(&n.metadata).get(ZONE).cloned());
                 slices::changes(&existing, groups(&service, &pods, &zone), &meta(&service))
             }
         };
@@ -191,11 +194,18 @@ mod tests {
         let groups = groups(service, &pods, &|node| Some(format!("zone-of-{node}")));
         let mut lines = Vec::new();
         for ((_, ports), endpoints) in &groups {
-            let ports: Vec<String> = ports.iter().map(|port| format!("{}={}/{}", port.name, port.number, port.protocol)).collect();
+            let ports: Vec<String> =
+                ports.iter().map(|port| format!("{}={}/{}", port.name, port.number, port.protocol)).collect();
             for endpoint in endpoints.values() {
                 let conditions = endpoint.conditions.as_ref().unwrap();
-                let states = [conditions.ready, conditions.serving, conditions.terminating].map(|state| if state.unwrap() { 'y' } else { 'n' });
-                lines.push(format!("{} {} {}", endpoint.addresses[0], states.iter().collect::<String>(), ports.join(",")));
+                let states = [conditions.ready, conditions.serving, conditions.terminating]
+                    .map(|state| if state.unwrap() { 'y' } else { 'n' });
+                lines.push(format!(
+                    "{} {} {}",
+                    endpoint.addresses[0],
+                    states.iter().collect::<String>(),
+                    ports.join(",")
+                ));
             }
         }
         assert_eq!(lines, want);
@@ -217,7 +227,8 @@ mod tests {
             ]
         };
         check(&plain, pods(), &["10.0.0.1 yyn =8080/TCP", "10.0.0.2 nnn =8080/TCP", "10.0.0.3 nyy =8080/TCP"]);
-        let published = service(json!({"selector": {"app": "web"}, "publishNotReadyAddresses": true, "clusterIP": "None"}));
+        let published =
+            service(json!({"selector": {"app": "web"}, "publishNotReadyAddresses": true, "clusterIP": "None"}));
         check(&published, pods(), &["10.0.0.1 yyn ", "10.0.0.2 ynn ", "10.0.0.3 yyy "]);
         assert_eq!(meta(&published).labels.unwrap()[HEADLESS], "");
     }
@@ -229,8 +240,13 @@ mod tests {
         let other = json!({"/spec/containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 9090}]}]});
         let without = json!({"/spec/containers": [{"name": "c"}]});
         let pods = vec![pod("10.0.0.1", json!({})), pod("10.0.0.2", other), pod("10.0.0.3", without)];
-        check(&named, pods, &["10.0.0.1 yyn a=8080/TCP,b=90/TCP", "10.0.0.2 yyn a=9090/TCP,b=90/TCP", "10.0.0.3 yyn b=90/TCP"]);
-        let dual = service(json!({"selector": {"app": "web"}, "ipFamilies": ["IPv4", "IPv6"], "ports": [{"port": 80}]}));
+        check(
+            &named,
+            pods,
+            &["10.0.0.1 yyn a=8080/TCP,b=90/TCP", "10.0.0.2 yyn a=9090/TCP,b=90/TCP", "10.0.0.3 yyn b=90/TCP"],
+        );
+        let dual =
+            service(json!({"selector": {"app": "web"}, "ipFamilies": ["IPv4", "IPv6"], "ports": [{"port": 80}]}));
         check(&dual, vec![pod("10.0.0.1", json!({}))], &["10.0.0.1 yyn =80/TCP", "fd00::1 yyn =80/TCP"]);
         let empty = groups(&dual, &[], &|_| None);
         assert_eq!(empty.keys().cloned().collect::<Vec<_>>(), [("IPv4", Vec::new()), ("IPv6", Vec::new())]);

@@ -119,7 +119,9 @@ impl Graph {
         if new.waits_for_dependents() && !waited {
             look.extend(self.dependents.get(&uid).into_iter().flatten().cloned());
         }
-        if new.deleting && (!was_deleting || new.waits_for_dependents() || new.finalizers.iter().any(|name| name == ORPHAN)) {
+        if new.deleting
+            && (!was_deleting || new.waits_for_dependents() || new.finalizers.iter().any(|name| name == ORPHAN))
+        {
             look.push(uid.clone());
         }
         self.nodes.insert(uid, new);

@@ -29,7 +29,7 @@ pub(crate) fn controller(start: &Start) -> Controller {
         controller = controller.source(move |mut feed| async move {
             follow(transport, def, move |told| match told {
                 Told::Started => feed.started(),
-                Told::Is(meta) => graph.lock().set(def, meta).into_iter().for_each(|uid| feed.add(uid.into())),
+                Told::Is(meta) => graph.lock().set(def, *meta).into_iter().for_each(|uid| feed.add(uid.into())),
                 Told::Gone(uid) => graph.lock().remove(&uid).into_iter().for_each(|uid| feed.add(uid.into())),
             })
             .await;
@@ -113,7 +113,8 @@ impl Garbage {
     }
 
     async fn without_finalizer(&self, ctx: &Context, node: &Node, finalizer: &str) -> Result<Action, Error> {
-        let Some(meta) = read(ctx, node.def, &node.namespace, &node.name).await?.filter(|meta| meta.uid == node.uid) else {
+        let Some(meta) = read(ctx, node.def, &node.namespace, &node.name).await?.filter(|meta| meta.uid == node.uid)
+        else {
             return Ok(Action::Done);
         };
         if !meta.finalizers.iter().any(|name| name == finalizer) {
@@ -139,11 +140,16 @@ async fn look(ctx: &Context, node: &Node, owner: &OwnerReference) -> Result<Owne
     })
 }
 
-async fn read(ctx: &Context, def: &'static ResourceDef, namespace: &str, name: &str) -> Result<Option<crate::follow::Meta>, Error> {
+async fn read(
+    ctx: &Context,
+    def: &'static ResourceDef,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<crate::follow::Meta>, Error> {
     match ctx.client().call(Request::new(Verb::Get, def, namespace, name)).await {
         Ok(body) => {
-            let object: crate::follow::Object =
-                serde_json::from_slice(&body).map_err(|error| Error::Invalid(format!("decoding {} {name}: {error}", def.kind)))?;
+            let object: crate::follow::Object = serde_json::from_slice(&body)
+                .map_err(|error| Error::Invalid(format!("decoding {} {name}: {error}", def.kind)))?;
             Ok(Some(object.metadata))
         }
         Err(status) if status.reason == Reason::NotFound => Ok(None),
@@ -195,11 +201,15 @@ async fn delete(ctx: &Context, node: &Node, policy: &'static str) -> Result<Acti
     let options = DeleteOptions {
         api_version: Some("v1".to_owned()),
         kind: Some("DeleteOptions".to_owned()),
-        preconditions: Some(Preconditions { uid: Some(node.uid.clone()), resource_version: Some(node.revision.clone()) }),
+        preconditions: Some(Preconditions {
+            uid: Some(node.uid.clone()),
+            resource_version: Some(node.revision.clone()),
+        }),
         propagation_policy: Some(policy.to_owned()),
         ..DeleteOptions::default()
     };
-    let body = serde_json::to_vec(&options).map_err(|error| Error::Invalid(format!("encoding delete options: {error}")))?;
+    let body =
+        serde_json::to_vec(&options).map_err(|error| Error::Invalid(format!("encoding delete options: {error}")))?;
     let request = Request::new(Verb::Delete, node.def, &node.namespace, &node.name).body(body);
     done(ctx.client().call(request).await.map(drop), || format!("deleting {} {}", node.def.kind, node.name))
 }

@@ -20,10 +20,13 @@ pub(crate) fn controller(start: &Start) -> Controller {
     let (namespaces, pods) = (start.client.cache::<Namespace>(), start.client.cache::<Pod>());
     let ending = namespaces.clone();
     Controller::new("namespace", Namespaces { namespaces: namespaces.clone() })
-        .watches(namespaces, |change| if change.new.as_deref().is_some_and(is_ending) { vec![change.key.clone()] } else { Vec::new() })
+        .watches(namespaces, |change| {
+            if change.new.as_deref().is_some_and(is_ending) { vec![change.key.clone()] } else { Vec::new() }
+        })
         .watches(pods, move |change: &Change<Pod>| {
             let namespace = split(&change.key).0;
-            let ended = change.new.is_none() && ending.get("", namespace).is_some_and(|namespace| is_ending(&namespace));
+            let ended =
+                change.new.is_none() && ending.get("", namespace).is_some_and(|namespace| is_ending(&namespace));
             if ended { vec![namespace.into()] } else { Vec::new() }
         })
 }
@@ -74,7 +77,8 @@ impl Reconcile for Namespaces {
 async fn finalize(ctx: &Context, mut namespace: Namespace) -> Result<Action, Error> {
     let rest = finalizers(&namespace).into_iter().filter(|name| name != FINALIZER).collect();
     namespace.spec.get_or_insert_default().finalizers = Some(rest);
-    let body = serde_json::to_vec(&namespace).map_err(|error| Error::Invalid(format!("encoding a namespace: {error}")))?;
+    let body =
+        serde_json::to_vec(&namespace).map_err(|error| Error::Invalid(format!("encoding a namespace: {error}")))?;
     let name = namespace.metadata.name.as_deref().unwrap_or_default();
     let request = Request::new(Verb::Update, &Namespace::DEF, "", name);
     match ctx.client().call(request.subresource(Some(Subresource::Finalize)).body(body)).await {

@@ -6,9 +6,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
 
-pub(super) fn of(namespace: &Namespace, remaining: &Remaining, failure: Option<String>, now: Timestamp) -> NamespaceStatus {
+pub(super) fn of(
+    namespace: &Namespace,
+    remaining: &Remaining,
+    failure: Option<String>,
+    now: Timestamp,
+) -> NamespaceStatus {
     let counted = |counts: &BTreeMap<String, usize>, what: &str| -> String {
-        counts.iter().map(|(name, count)| format!("{name} {what} {count} resource instances")).collect::<Vec<_>>().join(", ")
+        counts
+            .iter()
+            .map(|(name, count)| format!("{name} {what} {count} resource instances"))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let content = (!remaining.objects.is_empty())
         .then(|| format!("Some resources are remaining: {}", counted(&remaining.objects, "has")));
@@ -31,7 +40,13 @@ pub(super) fn of(namespace: &Namespace, remaining: &Remaining, failure: Option<S
             "ContentDeleted",
             "All content successfully deleted, may be waiting on finalization",
         ),
-        ("NamespaceContentRemaining", content, "SomeResourcesRemain", "ContentRemoved", "All content successfully removed"),
+        (
+            "NamespaceContentRemaining",
+            content,
+            "SomeResourcesRemain",
+            "ContentRemoved",
+            "All content successfully removed",
+        ),
         (
             "NamespaceFinalizersRemaining",
             finalizers,

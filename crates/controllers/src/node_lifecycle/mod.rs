@@ -58,7 +58,8 @@ struct Seen {
 
 impl Heartbeats {
     fn lease_changed(&self, change: &Change<Lease>) -> Vec<Key> {
-        let renewed = |lease: &Option<Arc<Lease>>| lease.as_ref().and_then(|lease| lease.spec.as_ref()?.renew_time.clone());
+        let renewed =
+            |lease: &Option<Arc<Lease>>| lease.as_ref().and_then(|lease| lease.spec.as_ref()?.renew_time.clone());
         let name = split(&change.key).1;
         if renewed(&change.new).is_none() || renewed(&change.new) == renewed(&change.old) {
             return Vec::new();
@@ -71,16 +72,25 @@ impl Heartbeats {
             self.seen.lock().remove(&*change.key);
             return Vec::new();
         };
-        let heartbeat = |node: &Node| node::condition(node, "Ready").and_then(|ready| ready.last_heartbeat_time.clone());
-        if change.old.as_ref().is_none_or(|old| heartbeat(old) != heartbeat(new)) {
+        let heartbeat =
+            |node: &Node| node::condition(node, "Ready").and_then(|ready| ready.last_heartbeat_time.clone());
+        let ready = |node: &Node| node::is_ready(node);
+        // Nobody but the node itself says that it is ready.
+        let spoke = |old: &Arc<Node>| heartbeat(old) != heartbeat(new) || (ready(new) && !ready(old));
+        if change.old.as_ref().is_none_or(spoke) {
             self.note(&change.key);
         }
-        let ready = |node: &Node| node::is_ready(node);
         if change.old.as_deref().map(ready) == Some(ready(new)) {
             return vec![change.key.clone()];
         }
         // Whether all nodes are lost decides how the lost ones are treated.
-        nodes.list().iter().filter(|node| !node::is_ready(node)).map(|node| reconcile::key_of(&**node)).chain([change.key.clone()]).collect()
+        nodes
+            .list()
+            .iter()
+            .filter(|node| !node::is_ready(node))
+            .map(|node| reconcile::key_of(&**node))
+            .chain([change.key.clone()])
+            .collect()
     }
 
     /// Notes a heartbeat; whether the node had been lost.
@@ -129,7 +139,8 @@ impl Reconcile for Nodes {
 impl Nodes {
     fn others(&self, node: &Node, now: Timestamp) -> Others {
         let nodes = self.nodes.list();
-        let mut ready = nodes.iter().filter(|other| other.metadata.name != node.metadata.name && node::is_ready(other)).peekable();
+        let mut ready =
+            nodes.iter().filter(|other| other.metadata.name != node.metadata.name && node::is_ready(other)).peekable();
         if ready.peek().is_none() {
             return Others::NoneReady;
         }
@@ -181,8 +192,10 @@ async fn mark(ctx: Context, pod: Arc<Pod>) -> Result<(), Error> {
     let condition =
         PodCondition { status: "False".to_owned(), last_transition_time: Some(Time(ctx.now())), ..ready.clone() };
     let patch = Patch { status: Conditions { conditions: [condition] } };
-    let (namespace, name) = (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
-    let answer = ctx.client().patch::<Pod>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
+    let (namespace, name) =
+        (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
+    let answer =
+        ctx.client().patch::<Pod>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
     match answer {
         Err(status) if status.reason == Reason::NotFound => Ok(()),
         Err(status) => Err(Error::Api { what: format!("marking pod {name} as not ready"), status }),

@@ -70,7 +70,8 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Plan {
         plan.action = Action::after(Duration::try_from(left).unwrap_or_default());
     }
     let was_ready = node::is_ready(&view.node);
-    plan.not_ready = node::condition(&node, "Ready").is_some_and(|ready| ready.status != "True") && (lost || !was_ready);
+    plan.not_ready =
+        node::condition(&node, "Ready").is_some_and(|ready| ready.status != "True") && (lost || !was_ready);
     if node.status != view.node.status {
         plan.status = node.status.clone();
         if was_ready {
@@ -144,7 +145,12 @@ fn taints(node: &Node, others: Others, now: Timestamp) -> Vec<Taint> {
     let mut taints: Vec<Taint> =
         known.iter().filter(|taint| !ours(taint) || wanted.iter().any(|want| is(taint, want))).cloned().collect();
     for want in wanted.iter().filter(|want| !known.iter().any(|taint| is(taint, want))) {
-        taints.push(Taint { key: want.0.to_owned(), effect: want.1.to_owned(), time_added: Some(Time(now)), value: None });
+        taints.push(Taint {
+            key: want.0.to_owned(),
+            effect: want.1.to_owned(),
+            time_added: Some(Time(now)),
+            value: None,
+        });
     }
     taints
 }
@@ -192,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_silent_node_is_unknown_tainted_and_its_pods_are_not_ready() {
-        let plan = check(view(node("True", json!([])), 40, Ready), Some(&["unreachable:NoSchedule", "unreachable:NoExecute"]));
+        let plan =
+            check(view(node("True", json!([])), 40, Ready), Some(&["unreachable:NoSchedule", "unreachable:NoExecute"]));
         assert!(plan.lost && plan.not_ready && plan.event.is_some());
         let conditions = plan.status.unwrap().conditions.unwrap();
         assert!(conditions.iter().all(|condition| condition.status == "Unknown"));
@@ -215,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_node_that_says_it_is_not_ready_is_tainted_so() {
-        let plan = check(view(node("False", json!([])), 1, Ready), Some(&["not-ready:NoSchedule", "not-ready:NoExecute"]));
+        let plan =
+            check(view(node("False", json!([])), 1, Ready), Some(&["not-ready:NoSchedule", "not-ready:NoExecute"]));
         assert!(!plan.lost && plan.status.is_none());
     }
 

@@ -12,7 +12,9 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use plan::{Plan, View};
-use reconcile::{Action, Context, Controller, Error, Index, Key, Reconcile, Severity, in_batches, key_of, owned_by, owner};
+use reconcile::{
+    Action, Context, Controller, Error, Index, Key, Reconcile, Severity, in_batches, key_of, owned_by, owner,
+};
 use std::sync::Arc;
 
 pub(crate) fn controller(start: &Start) -> Controller {
@@ -27,7 +29,9 @@ pub(crate) fn controller(start: &Start) -> Controller {
 /// The sets that a pod's change concerns: its owner, or those that may adopt it.
 fn interested(sets: &Cache<ReplicaSet>, change: &Change<Pod>) -> Vec<Key> {
     let mut keys = owned_by::<ReplicaSet, _>(change);
-    let Some(orphan) = change.new.as_deref().filter(|pod| owner::controller(&pod.metadata).is_none()) else { return keys };
+    let Some(orphan) = change.new.as_deref().filter(|pod| owner::controller(&pod.metadata).is_none()) else {
+        return keys;
+    };
     for set in sets.list_namespace(orphan.metadata.namespace.as_deref().unwrap_or_default()) {
         if claim::selector(&set.spec.selector).matches(crate::labels(&orphan.metadata)) {
             keys.push(key_of(&*set));
@@ -100,7 +104,8 @@ async fn claim_pods(ctx: &Context, set: &Arc<ReplicaSet>, plan: &Plan) -> Result
 async fn change_pods(ctx: &Context, set: &Arc<ReplicaSet>, plan: &Plan) -> Result<(), Error> {
     if plan.create > 0 {
         let pod = Arc::new(new_pod(set));
-        let (_, error) = in_batches(0..plan.create, ctx.failures(), |_| create(ctx.clone(), set.clone(), pod.clone())).await;
+        let (_, error) =
+            in_batches(0..plan.create, ctx.failures(), |_| create(ctx.clone(), set.clone(), pod.clone())).await;
         return match error {
             // Nothing more can be made there; the namespace's end takes the set as well.
             Some(Error::Api { status, .. }) if crate::namespace_terminating(&status) => Ok(()),

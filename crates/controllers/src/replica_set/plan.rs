@@ -95,7 +95,12 @@ pub(super) fn status(set: &ReplicaSet, plan: &Plan, error: Option<String>, now: 
 }
 
 /// `ReplicaFailure` while pods cannot be made or deleted; it keeps its first reason until that has passed.
-fn conditions(set: &ReplicaSet, plan: &Plan, error: Option<String>, now: Timestamp) -> Option<Vec<ReplicaSetCondition>> {
+fn conditions(
+    set: &ReplicaSet,
+    plan: &Plan,
+    error: Option<String>,
+    now: Timestamp,
+) -> Option<Vec<ReplicaSetCondition>> {
     const FAILURE: &str = "ReplicaFailure";
     let mut conditions = set.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
     let known = conditions.iter().any(|condition| condition.type_.as_deref() == Some(FAILURE));

@@ -31,7 +31,8 @@ pub(super) fn first_to_go(active: &[Arc<Pod>], related: &[Arc<Pod>], many: usize
 }
 
 fn first(a: &Pod, b: &Pod, crowd_a: usize, crowd_b: usize, now: Timestamp) -> Ordering {
-    let key = |pod: &Pod, crowd| (!pod::node_name(pod).is_empty(), phase(pod), pod::is_ready(pod), cost(pod), Reverse(crowd));
+    let key =
+        |pod: &Pod, crowd| (!pod::node_name(pod).is_empty(), phase(pod), pod::is_ready(pod), cost(pod), Reverse(crowd));
     key(a, crowd_a)
         .cmp(&key(b, crowd_b))
         .then_with(|| match (pod::is_ready(a), pod::is_ready(b)) {
@@ -125,8 +126,11 @@ mod tests {
         check(&[
             pod("unassigned", json!({"/spec/nodeName": ""})),
             pod("pending", json!({"/status/phase": "Pending"})),
-            pod("unready-restarted", json!({"/status/containerStatuses": [
-                {"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 7}]})),
+            pod(
+                "unready-restarted",
+                json!({"/status/containerStatuses": [
+                {"name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 7}]}),
+            ),
             pod("unready-young", json!({"/metadata/creationTimestamp": "2026-01-01T00:59:00Z"})),
             pod("unready-old", json!({})),
             pod("cheap", cheap),

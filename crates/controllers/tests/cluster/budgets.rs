@@ -8,7 +8,9 @@ use api::k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudget
 use serde_json::{Value, json};
 
 async fn budget(cluster: &Cluster, spec: Value) {
-    cluster.create::<PodDisruptionBudget>(json!({"metadata": {"name": "b", "namespace": "default"}, "spec": spec})).await;
+    cluster
+        .create::<PodDisruptionBudget>(json!({"metadata": {"name": "b", "namespace": "default"}, "spec": spec}))
+        .await;
 }
 
 async fn pods(cluster: &Cluster, count: usize, owner: Option<&StatefulSet>) {
@@ -21,8 +23,10 @@ async fn pods(cluster: &Cluster, count: usize, owner: Option<&StatefulSet>) {
             })
             .collect();
         cluster
-            .create::<Pod>(json!({"metadata": {"name": format!("p{n}"), "namespace": "default", "labels": {"app": "db"},
-                "ownerReferences": owners}, "spec": {"containers": []}}))
+            .create::<Pod>(
+                json!({"metadata": {"name": format!("p{n}"), "namespace": "default", "labels": {"app": "db"},
+                "ownerReferences": owners}, "spec": {"containers": []}}),
+            )
             .await;
         let status = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
         cluster.merge::<Pod>("default", &format!("p{n}"), Some(Subresource::Status), status).await;

@@ -140,7 +140,10 @@ async fn an_owner_is_looked_for_in_the_namespace_of_what_it_owns() {
     owned(&cluster, "of-node", &[("Node", "n2", node.metadata.uid.as_deref().unwrap(), false)]).await;
     cluster.settle().await;
     assert_eq!(maps(&cluster), ["of-node", "owner"], "an owner elsewhere is none");
-    assert!(cluster.get::<Node>("", "n1").is_some(), "a cluster's object cannot be owned by a namespace's: nothing is done");
+    assert!(
+        cluster.get::<Node>("", "n1").is_some(),
+        "a cluster's object cannot be owned by a namespace's: nothing is done"
+    );
     let events = cluster.fake.all::<Event>();
     let mut about: Vec<_> = events
         .iter()
@@ -179,9 +182,7 @@ async fn a_refused_deletion_is_tried_again() {
 async fn a_pod_in_its_grace_blocks_until_it_is_gone() {
     let cluster = Cluster::start();
     let root = owned(&cluster, "root", &[]).await;
-    cluster
-        .create::<Node>(json!({"metadata": {"name": "n1"}}))
-        .await;
+    cluster.create::<Node>(json!({"metadata": {"name": "n1"}})).await;
     cluster
         .create::<Pod>(json!({"metadata": {"name": "p", "namespace": "default", "ownerReferences": [
             {"apiVersion": "v1", "kind": "ConfigMap", "name": "root", "uid": root, "blockOwnerDeletion": true}]},
@@ -192,8 +193,7 @@ async fn a_pod_in_its_grace_blocks_until_it_is_gone() {
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     assert_eq!(maps(&cluster), ["root"]);
     assert!(cluster.get::<Pod>("default", "p").unwrap().metadata.deletion_timestamp.is_some());
-    let options = client::DeleteOptions { grace_seconds: Some(0), ..client::DeleteOptions::default() };
-    cluster.client.delete::<Pod>("default", "p", &options).await.unwrap();
+    cluster.ended("p", "default").await;
     cluster.settle().await;
     assert_eq!(maps(&cluster), Vec::<String>::new());
     cluster.stop().await;

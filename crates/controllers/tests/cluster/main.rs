@@ -3,14 +3,15 @@
 mod budgets;
 mod garbage;
 mod namespaces;
-mod nodes;
+mod requests;
 mod services;
 
 use api::Kind;
+use api::k8s_openapi::api::core::v1::{Node, Pod};
 use client::Client;
 use client::testing::Fake;
 use controllers::{Handle, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A server and its controllers; the time is tokio's, and paused.
@@ -22,8 +23,10 @@ struct Cluster {
 
 fn options() -> Options {
     Options {
-        root_ca_pem: "PEM".to_owned(),
-        cluster_cidrs: vec!["10.42.0.0/21".parse().unwrap()],
+        root_ca_pem: Some("PEM".to_owned()),
+        signer: Some(std::sync::Arc::new(requests::NodesOnly)),
+        // Nodes here have no kubelet.
+        node_monitor_grace: Duration::from_secs(1_000_000),
         ..Options::default()
     }
 }
@@ -68,6 +71,18 @@ impl Cluster {
     /// Long enough for every lag and every second look; the paused clock makes it quick.
     async fn settle(&self) {
         tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+
+    /// A node that pods may be bound to: pods of nodes that do not exist are cleared away.
+    async fn node(&self, name: &str) {
+        let status = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+        self.create::<Node>(json!({"metadata": {"name": name}, "status": status})).await;
+    }
+
+    /// The node says that a pod has ended.
+    async fn ended(&self, name: &str, namespace: &str) {
+        let options = client::DeleteOptions { grace_seconds: Some(0), ..client::DeleteOptions::default() };
+        self.client.delete::<Pod>(namespace, name, &options).await.unwrap();
     }
 
     async fn stop(self) {

@@ -1,8 +1,8 @@
 //! Namespaces: what each has, and how it ends.
 
 use crate::{Cluster, names};
-use api::k8s_openapi::api::core::v1::{ConfigMap, Namespace, NamespaceCondition, Pod, ServiceAccount};
 use api::Subresource;
+use api::k8s_openapi::api::core::v1::{ConfigMap, Namespace, NamespaceCondition, Pod, ServiceAccount};
 use serde_json::json;
 use std::time::Duration;
 
@@ -22,7 +22,9 @@ async fn every_namespace_has_its_account_and_the_root_certificate_whatever_is_do
     assert_eq!(root_ca(&cluster, "dev").as_deref(), Some("PEM"));
     assert!(cluster.get::<ServiceAccount>("dev", "default").is_some());
     cluster.delete::<ServiceAccount>("dev", "default", None).await;
-    cluster.merge::<ConfigMap>("dev", "kube-root-ca.crt", None, json!({"data": {"ca.crt": "forged", "more": "x"}})).await;
+    cluster
+        .merge::<ConfigMap>("dev", "kube-root-ca.crt", None, json!({"data": {"ca.crt": "forged", "more": "x"}}))
+        .await;
     cluster.settle().await;
     assert!(cluster.get::<ServiceAccount>("dev", "default").is_some());
     let map: ConfigMap = cluster.get("dev", "kube-root-ca.crt").unwrap();
@@ -46,11 +48,17 @@ async fn a_namespace_goes_when_all_in_it_is_gone() {
     for namespace in ["dev", "prod"] {
         cluster.create::<ConfigMap>(json!({"metadata": {"name": "plain", "namespace": namespace}})).await;
     }
-    cluster.create::<ConfigMap>(json!({"metadata": {"name": "held", "namespace": "dev", "finalizers": ["a.io/b"]}})).await;
+    cluster
+        .create::<ConfigMap>(json!({"metadata": {"name": "held", "namespace": "dev", "finalizers": ["a.io/b"]}}))
+        .await;
     cluster.settle().await;
     cluster.delete::<Namespace>("", "dev", None).await;
     cluster.settle().await;
-    assert_eq!(names(&cluster.fake.all::<ConfigMap>()), ["held", "kube-root-ca.crt", "plain"], "what is held, and the other's");
+    assert_eq!(
+        names(&cluster.fake.all::<ConfigMap>()),
+        ["held", "kube-root-ca.crt", "plain"],
+        "what is held, and the other's"
+    );
     let content = condition(&cluster, "dev", "NamespaceContentRemaining");
     assert_eq!(content.status, "True");
     let message = content.message.unwrap();
@@ -71,9 +79,14 @@ async fn a_namespace_goes_when_all_in_it_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn pods_end_before_what_they_may_need() {
     let cluster = Cluster::start();
+    cluster.node("n1").await;
     namespace(&cluster, "dev").await;
     cluster.create::<ConfigMap>(json!({"metadata": {"name": "settings", "namespace": "dev"}})).await;
-    cluster.create::<Pod>(json!({"metadata": {"name": "p", "namespace": "dev"}, "spec": {"nodeName": "n1", "containers": []}})).await;
+    cluster
+        .create::<Pod>(
+            json!({"metadata": {"name": "p", "namespace": "dev"}, "spec": {"nodeName": "n1", "containers": []}}),
+        )
+        .await;
     cluster.settle().await;
     cluster.delete::<Namespace>("", "dev", None).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
@@ -83,8 +96,7 @@ async fn pods_end_before_what_they_may_need() {
     let content = condition(&cluster, "dev", "NamespaceContentRemaining").message.unwrap();
     assert!(content.contains("pods. has 1 resource instances"), "{content}");
     // The node says that it has ended, at which the namespace does not wait for a second look.
-    let options = client::DeleteOptions { grace_seconds: Some(0), ..client::DeleteOptions::default() };
-    cluster.client.delete::<Pod>("dev", "p", &options).await.unwrap();
+    cluster.ended("p", "dev").await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(cluster.get::<Namespace>("", "dev").is_none());
     assert!(cluster.get::<ConfigMap>("dev", "settings").is_none());

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 async fn service(cluster: &Cluster, name: &str, spec: Value) -> Service {
-    cluster.create(json!({"metadata": {"name": name, "namespace": "default", "labels": {"team": "a"}}, "spec": spec})).await
+    cluster
+        .create(json!({"metadata": {"name": name, "namespace": "default", "labels": {"team": "a"}}, "spec": spec}))
+        .await
 }
 
 fn web() -> Value {
@@ -63,6 +65,7 @@ fn legacy(cluster: &Cluster, service: &str) -> Option<(Vec<String>, Vec<String>)
 #[tokio::test(start_paused = true)]
 async fn endpoints_follow_their_pods() {
     let cluster = Cluster::start_lagging();
+    cluster.node("n1").await;
     let made = service(&cluster, "web", web()).await;
     cluster.settle().await;
     let empty = slices(&cluster, "web");
@@ -99,6 +102,7 @@ async fn endpoints_follow_their_pods() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_ends_serves_no_more_but_is_told_of_until_it_is_gone() {
     let cluster = Cluster::start();
+    cluster.node("n1").await;
     service(&cluster, "web", web()).await;
     pod(&cluster, "a", "web").await;
     run(&cluster, "a", "10.42.0.1", true).await;
@@ -109,8 +113,7 @@ async fn a_pod_that_ends_serves_no_more_but_is_told_of_until_it_is_gone() {
     let conditions = endpoint.conditions.unwrap();
     assert_eq!((conditions.ready, conditions.serving, conditions.terminating), (Some(false), Some(true), Some(true)));
     assert_eq!(legacy(&cluster, "web").unwrap(), (vec![], vec![]));
-    let options = client::DeleteOptions { grace_seconds: Some(0), ..client::DeleteOptions::default() };
-    cluster.client.delete::<Pod>("default", "a", &options).await.unwrap();
+    cluster.ended("a", "default").await;
     cluster.settle().await;
     assert_eq!(slices(&cluster, "web")[0].endpoints.as_ref().map_or(0, Vec::len), 0);
     cluster.stop().await;
@@ -119,6 +122,7 @@ async fn a_pod_that_ends_serves_no_more_but_is_told_of_until_it_is_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_thousand_pods_that_become_ready_at_once_cost_few_writes() {
     let cluster = Cluster::start();
+    cluster.node("n1").await;
     service(&cluster, "web", web()).await;
     for n in 0..1000 {
         pod(&cluster, &format!("p{n:04}"), "web").await;
@@ -146,6 +150,7 @@ async fn a_thousand_pods_that_become_ready_at_once_cost_few_writes() {
 #[tokio::test(start_paused = true)]
 async fn slices_that_others_change_or_delete_are_put_right() {
     let cluster = Cluster::start_lagging();
+    cluster.node("n1").await;
     service(&cluster, "web", web()).await;
     pod(&cluster, "a", "web").await;
     run(&cluster, "a", "10.42.0.1", true).await;
@@ -165,8 +170,14 @@ async fn slices_that_others_change_or_delete_are_put_right() {
 #[tokio::test(start_paused = true)]
 async fn services_without_a_selector_are_left_to_others() {
     let cluster = Cluster::start();
+    cluster.node("n1").await;
     service(&cluster, "manual", json!({"ports": [{"port": 80}]})).await;
-    service(&cluster, "external", json!({"type": "ExternalName", "externalName": "a.example", "selector": {"app": "web"}})).await;
+    service(
+        &cluster,
+        "external",
+        json!({"type": "ExternalName", "externalName": "a.example", "selector": {"app": "web"}}),
+    )
+    .await;
     cluster
         .create::<EndpointSlice>(json!({"metadata": {"name": "mine", "namespace": "default",
             "labels": {"kubernetes.io/service-name": "manual"}}, "addressType": "IPv4",
@@ -186,6 +197,7 @@ async fn services_without_a_selector_are_left_to_others() {
 #[tokio::test(start_paused = true)]
 async fn a_services_end_takes_its_endpoints_and_a_new_one_makes_its_own() {
     let cluster = Cluster::start_lagging();
+    cluster.node("n1").await;
     service(&cluster, "web", web()).await;
     pod(&cluster, "a", "web").await;
     run(&cluster, "a", "10.42.0.1", true).await;
@@ -208,6 +220,7 @@ async fn a_services_end_takes_its_endpoints_and_a_new_one_makes_its_own() {
 #[tokio::test(start_paused = true)]
 async fn the_old_form_says_when_it_does_not_hold_all_and_keeps_the_ready_ones() {
     let cluster = Cluster::start();
+    cluster.node("n1").await;
     service(&cluster, "web", web()).await;
     for n in 0..1010 {
         pod(&cluster, &format!("p{n:04}"), "web").await;
@@ -224,6 +237,7 @@ async fn the_old_form_says_when_it_does_not_hold_all_and_keeps_the_ready_ones() 
 #[tokio::test(start_paused = true)]
 async fn pods_that_say_nothing_new_cost_nothing() {
     let cluster = Cluster::start();
+    cluster.node("n1").await;
     service(&cluster, "web", web()).await;
     pod(&cluster, "a", "web").await;
     run(&cluster, "a", "10.42.0.1", true).await;

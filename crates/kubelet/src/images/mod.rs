@@ -95,7 +95,9 @@ pub(crate) async fn ensure(context: &Context, pod: &Pod, container: &Container) 
     }
     let waiting = Instant::now();
     let lock = context.puller.lock_of(&image);
-    let _alone = lock.lock().await;
+    // Asking again whether a present image is still the latest moves few bytes: that needs no turn.
+    let alone = policy != "Always" || !is_present(context, &image, &record).await?;
+    let _alone = if alone { Some(lock.lock().await) } else { None };
     // Another pod may have pulled it while this one waited for its turn.
     if policy != "Always" && is_present(context, &image, &record).await? {
         record(Note::normal("Pulled", format!("Container image {written:?} already present on machine")));

@@ -302,10 +302,11 @@ impl ContainerState {
     /// Puts a new instance in the place of the present one, whose end is remembered.
     pub(crate) fn begin(&mut self, run: Run) {
         let attempt = self.next_attempt();
-        if let Run::Exited(exit) = std::mem::replace(&mut self.run, run) {
-            if let Some(older) = self.last.replace(exit) {
-                self.old_ids.push(older.id);
-            }
+        let replaced = std::mem::replace(&mut self.run, run);
+        if let Run::Exited(exit) = replaced
+            && let Some(older) = self.last.replace(exit)
+        {
+            self.old_ids.push(older.id);
         }
         self.restarts = attempt;
         self.redo = false;

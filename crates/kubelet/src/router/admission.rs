@@ -149,7 +149,11 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
 }
 
 fn ports_clash(pod: &Pod, other: &Pod) -> bool {
-    let (own, theirs) = (host_ports(pod), host_ports(other));
+    let own = host_ports(pod);
+    if own.is_empty() {
+        return false;
+    }
+    let theirs = host_ports(other);
     let anywhere = |ip: &str| ip.is_empty() || ip == "0.0.0.0" || ip == "::";
     own.iter().any(|(port, protocol, ip)| {
         let same = |(other_port, other_protocol, other_ip): &(i32, String, String)| {

@@ -120,6 +120,8 @@ pub(crate) struct Router {
     found: HashMap<String, Observation>,
     max_pods: usize,
     burstable_milli: i64,
+    /// Pods came or went since the tiers were weighed.
+    crowd_changed: bool,
 }
 
 /// News that may wait for the router; more make their senders wait.
@@ -151,6 +153,7 @@ impl Router {
             found,
             max_pods,
             burstable_milli: -1,
+            crowd_changed: true,
         };
         (router, Pods { queries: ask })
     }
@@ -169,12 +172,17 @@ impl Router {
         }
         orphans::remove(&self.context, std::mem::take(&mut self.found), &cache.list()).await;
         loop {
-            self.weigh();
+            if std::mem::take(&mut self.crowd_changed) {
+                self.weigh();
+            }
             tokio::select! {
                 change = self.pods.next() => self.change(change, &mut tasks),
                 Some(nudge) = self.nudges.recv() => self.nudge(&nudge),
                 Some(query) = self.queries.recv() => self.answer(query),
-                Some(uid) = self.finished.recv() => drop(self.entries.remove(&uid)),
+                Some(uid) = self.finished.recv() => {
+                    self.entries.remove(&uid);
+                    self.crowd_changed = true;
+                }
                 Some(done) = tasks.join_next() => if let Err(error) = done {
                     tracing::error!(%error, "a pod's task failed");
                 },
@@ -194,6 +202,7 @@ impl Router {
         let uid = uid_of(&new);
         match self.entries.get_mut(&uid) {
             Some(entry) => {
+                self.crowd_changed |= pod::is_terminal(&new) != pod::is_terminal(&entry.pod);
                 entry.pod = new.clone();
                 entry.handle.desired.send_replace(Desired { pod: new, removed: false });
             }
@@ -215,6 +224,7 @@ impl Router {
             None => Beginning::Found(found.unwrap_or_default()),
         };
         let handle = worker::spawn(self.context.clone(), pod.clone(), beginning, self.ended.clone(), tasks);
+        self.crowd_changed = true;
         self.entries.insert(uid, Entry { requests: pod_requests(&pod), pod, handle, admitted });
     }
 

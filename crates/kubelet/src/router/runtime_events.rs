@@ -38,7 +38,10 @@ pub(crate) async fn run(context: Arc<Context>, nudges: mpsc::Sender<Nudge>) {
                 if nudges.send(Nudge::Everybody).await.is_err() {
                     return;
                 }
-                listen(events, &nudges).await;
+                tokio::select! {
+                    () = listen(events, &nudges) => {}
+                    () = nudges.closed() => return,
+                }
             }
             Err(status) if status.code() == Code::Unimplemented => return relist(&context, &nudges).await,
             Err(status) => tracing::warn!(%status, "no container events; they are asked for again"),

@@ -4,34 +4,49 @@ use super::payload::fs_group;
 use crate::pod::resources::pod_limits;
 use api::quantity::Quantity;
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod};
+use std::io;
 use std::os::unix::fs::chown;
 use std::path::Path;
 
 const MODE_DEFAULT: i32 = 0o777;
 
 pub(super) fn make(path: &Path, source: &EmptyDirVolumeSource, pod: &Pod) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("preparing emptyDir: {error}");
+    let failed = |error: io::Error| format!("preparing emptyDir: {error}");
     let mode = u32::try_from(source.mode.unwrap_or(MODE_DEFAULT)).unwrap_or_default() & 0o7777;
     let group = fs_group(pod);
     let mode = if group.is_some() { mode | 0o2770 } else { mode };
     match source.medium.as_deref().unwrap_or_default() {
-        "" => {}
+        "" => on_disk(path, mode, group).map_err(failed),
         "Memory" => {
-            std::fs::create_dir_all(path).map_err(failed)?;
-            let mounted = kernel::mount::is_mount_point(path).map_err(|error| error.to_string())?;
-            if !mounted {
-                kernel::mount::tmpfs(path, size_max(source, pod), mode).map_err(|error| error.to_string())?;
+            let mounted = path.exists() && kernel::mount::is_mount_point(path).map_err(|error| error.to_string())?;
+            if mounted {
+                return Ok(());
             }
+            std::fs::create_dir_all(path).map_err(failed)?;
+            kernel::mount::tmpfs(path, size_max(source, pod), mode).map_err(|error| error.to_string())?;
+            own(path, mode, group).map_err(failed)
         }
-        other => return Err(format!("unknown storage medium {other:?}")),
+        other => Err(format!("unknown storage medium {other:?}")),
     }
-    super::make_dir(path, mode).map_err(failed)?;
+}
+
+/// Appears with its owner and mode, and is never touched again: the pod may have changed them since.
+fn on_disk(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let fresh = path.with_extension("new~");
+    super::make_dir(&fresh, mode)?;
+    own(&fresh, mode, group)?;
+    std::fs::rename(fresh, path)
+}
+
+fn own(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
     if group.is_some() {
-        chown(path, None, group).map_err(failed)?;
-        // The kernel takes the setgid bit away when the group changes.
-        super::make_dir(path, mode).map_err(failed)?;
+        chown(path, None, group)?;
     }
-    Ok(())
+    // After the owner: the kernel takes the setgid bit away when the group changes.
+    super::make_dir(path, mode)
 }
 
 /// The volume's own limit or the pod's memory limit, whichever is less; 0 is the kernel's default.

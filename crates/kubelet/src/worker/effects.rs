@@ -37,7 +37,7 @@ impl Snapshot {
     }
 
     /// Where the pod's ports are reached from the node.
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         let ips = if pod::is_host_network(&self.pod) { &self.context.facts.host_ips } else { &self.pod_ips };
         ips.first().cloned().unwrap_or_default()
     }

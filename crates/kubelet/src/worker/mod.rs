@@ -179,7 +179,12 @@ impl Worker {
                     self.keeper = volumes.keep(self.wishes.clone(), self.state.pod_ips.clone());
                 }
                 for event in outcome.events {
+                    let started = matches!(event, Event::Started { .. } | Event::StartFailed { .. });
                     self.take(event);
+                    // An end that came before its container was known here found nobody to tell.
+                    if started {
+                        self.look();
+                    }
                 }
             }
             // The machine would wait for that result for ever: what is there is looked at anew by a new task.
@@ -226,9 +231,8 @@ impl Worker {
         let uid = pod::uid(&self.state.pod).to_owned();
         let expected = self.state.running_ids();
         let sandbox = self.state.sandbox.ready_id().map(str::to_owned);
-        let pod = self.state.pod.clone();
         self.results.spawn(async move {
-            match observe::again(&context, &pod, expected, sandbox).await {
+            match observe::again(&context, expected, sandbox).await {
                 Ok(observed) => Event::Observed(observed).into(),
                 Err(error) => {
                     tracing::warn!(uid, error, "the runtime was not asked about a pod; the next event does");

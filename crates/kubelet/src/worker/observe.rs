@@ -3,14 +3,12 @@
 use crate::context::Context;
 use crate::cri_request::labels;
 use crate::logs::tail::last_lines;
-use crate::pod;
 use crate::pod_machine::{Exit, Observation, ObservedContainer, ObservedRun, ObservedSandbox};
 use cri::v1::{
-    Container, ContainerFilter, ContainerState, ContainerStatus, ContainerStatusRequest, ListContainersRequest,
-    ListPodSandboxRequest, PodSandbox, PodSandboxFilter, PodSandboxState, PodSandboxStatusRequest,
+    Container, ContainerState, ContainerStatus, ContainerStatusRequest, ListContainersRequest, ListPodSandboxRequest,
+    PodSandbox, PodSandboxState, PodSandboxStatusRequest,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
@@ -23,8 +21,9 @@ const LOG_MESSAGE_BYTES_MAX: usize = 2048;
 
 /// Everything of every pod, by uid: what a node begins with.
 pub(crate) async fn everything(context: &Context) -> Result<HashMap<String, Observation>, String> {
-    let sandboxes = list_sandboxes(context, HashMap::new()).await?;
-    let containers = list_containers(context, HashMap::new()).await?;
+    let told = |status: tonic::Status| status.message().to_owned();
+    let sandboxes = context.runtime.list_pod_sandbox(ListPodSandboxRequest::default()).await.map_err(told)?.items;
+    let listed = context.runtime.list_containers(ListContainersRequest::default()).await.map_err(told)?;
     let mut sandboxes_of: HashMap<String, Vec<PodSandbox>> = HashMap::new();
     for sandbox in sandboxes {
         let Some(uid) = sandbox.labels.get(labels::POD_UID).cloned() else { continue };
@@ -35,7 +34,7 @@ pub(crate) async fn everything(context: &Context) -> Result<HashMap<String, Obse
         let observation = found.entry(uid).or_default();
         observation.sandbox = latest(context, sandboxes).await?;
     }
-    let mut containers = containers;
+    let mut containers = listed.containers;
     containers.sort_by_key(|container| container.created_at);
     for container in containers {
         let Some(uid) = container.labels.get(labels::POD_UID).cloned() else { continue };
@@ -46,35 +45,29 @@ pub(crate) async fn everything(context: &Context) -> Result<HashMap<String, Obse
     Ok(found)
 }
 
-/// What became of the containers that should be running, and of the sandbox.
+/// What became of the containers that should be running, and of the sandbox. Asked by id: the cost does not grow with
+/// the number of pods on the node.
 pub(crate) async fn again(
     context: &Context,
-    pod: &Pod,
     expected: Vec<String>,
     sandbox: Option<String>,
 ) -> Result<Observation, String> {
     let mut observation = Observation::default();
-    let of_pod = labels::select_pod(pod::uid(pod));
-    let present = list_containers(context, of_pod.clone()).await?;
     for id in expected {
-        match present.iter().find(|container| container.id == id) {
-            Some(container) if container.state == ContainerState::ContainerExited as i32 => {
-                observation.containers.extend(observed(context, container.clone()).await?);
-            }
-            Some(_) => {}
-            // The list may be older than the container: only its own status tells.
-            None => match one(context, &id).await? {
-                Some(observed) => observation.containers.push(observed),
-                None => observation.gone.push(id),
-            },
-        }
-    }
-    if let Some(id) = sandbox {
-        let all = list_sandboxes(context, of_pod).await?;
-        match all.into_iter().find(|found| found.id == id) {
-            Some(found) => observation.sandbox = latest(context, vec![found]).await?,
+        match one(context, &id).await? {
+            Some(observed) => observation.containers.push(observed),
             None => observation.gone.push(id),
         }
+    }
+    let Some(id) = sandbox else { return Ok(observation) };
+    let request = PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: false };
+    match context.runtime.pod_sandbox_status(request).await {
+        Ok(answer) => {
+            let ready = answer.status.is_some_and(|status| status.state == PodSandboxState::SandboxReady as i32);
+            observation.sandbox = Some(ObservedSandbox { id, ready, attempt: 0, ips: Vec::new() });
+        }
+        Err(status) if status.code() == Code::NotFound => observation.gone.push(id),
+        Err(status) => return Err(status.message().to_owned()),
     }
     Ok(observation)
 }
@@ -92,18 +85,6 @@ pub(crate) async fn one(context: &Context, id: &str) -> Result<Option<ObservedCo
 async fn observed(context: &Context, container: Container) -> Result<Option<ObservedContainer>, String> {
     let observed = one(context, &container.id).await?;
     Ok(observed.map(|observed| ObservedContainer { sandbox_id: container.pod_sandbox_id, ..observed }))
-}
-
-async fn list_sandboxes(context: &Context, selector: HashMap<String, String>) -> Result<Vec<PodSandbox>, String> {
-    let filter = PodSandboxFilter { label_selector: selector, ..PodSandboxFilter::default() };
-    let answer = context.runtime.list_pod_sandbox(ListPodSandboxRequest { filter: Some(filter) }).await;
-    answer.map(|answer| answer.items).map_err(|status| status.message().to_owned())
-}
-
-async fn list_containers(context: &Context, selector: HashMap<String, String>) -> Result<Vec<Container>, String> {
-    let filter = ContainerFilter { label_selector: selector, ..ContainerFilter::default() };
-    let answer = context.runtime.list_containers(ListContainersRequest { filter: Some(filter) }).await;
-    answer.map(|answer| answer.containers).map_err(|status| status.message().to_owned())
 }
 
 async fn latest(context: &Context, sandboxes: Vec<PodSandbox>) -> Result<Option<ObservedSandbox>, String> {

@@ -6,7 +6,7 @@ use super::observe::{again, sandbox_ips};
 use crate::cri_request;
 use crate::pod;
 use crate::pod_machine::Event;
-use cri::v1::{PodSandboxConfig, RunPodSandboxRequest, StopPodSandboxRequest};
+use cri::v1::{PodSandboxConfig, RemovePodSandboxRequest, RunPodSandboxRequest, StopPodSandboxRequest};
 use k8s_openapi::api::node::v1::RuntimeClass;
 
 impl Snapshot {
@@ -40,9 +40,23 @@ async fn try_create(snapshot: &Snapshot, attempt: u32) -> Result<(String, Vec<St
     let ips = if pod::is_host_network(&snapshot.pod) {
         context.facts.host_ips.clone()
     } else {
-        sandbox_ips(context, &answer.pod_sandbox_id).await?
+        match sandbox_ips(context, &answer.pod_sandbox_id).await {
+            Ok(ips) => ips,
+            Err(error) => return Err(given_up(snapshot, answer.pod_sandbox_id, error).await),
+        }
     };
     Ok((answer.pod_sandbox_id, ips))
+}
+
+/// A sandbox of which nothing is known would hold the name of the next.
+async fn given_up(snapshot: &Snapshot, pod_sandbox_id: String, error: String) -> String {
+    let runtime = &snapshot.context.runtime;
+    let stopped = runtime.stop_pod_sandbox(StopPodSandboxRequest { pod_sandbox_id: pod_sandbox_id.clone() }).await;
+    let removed = runtime.remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id }).await;
+    match stopped.map(drop).and(removed.map(drop)) {
+        Ok(()) => error,
+        Err(status) => format!("{error}; and it was not removed: {}", status.message()),
+    }
 }
 
 async fn runtime_handler(snapshot: &Snapshot) -> Result<String, String> {
@@ -65,7 +79,7 @@ pub(super) async fn stop(snapshot: &Snapshot, id: &str) -> Outcome {
         _ => {
             let expected = snapshot.running.iter().map(|(_, id)| id.clone()).collect();
             let mut events = Vec::new();
-            match again(&snapshot.context, &snapshot.pod, expected, None).await {
+            match again(&snapshot.context, expected, None).await {
                 Ok(observed) => events.push(Event::Observed(observed)),
                 Err(error) => return not_stopped(snapshot, &error),
             }

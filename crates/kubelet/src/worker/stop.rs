@@ -38,7 +38,7 @@ async fn pre_stop(snapshot: &Snapshot, name: &Name, id: &str, grace: Duration) {
     let Some((_, spec)) = find(&snapshot.pod, name) else { return };
     let Some(handler) = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref()) else { return };
     let runtime = snapshot.context.runtime.as_ref();
-    let address = snapshot.pod_ips.first().cloned().unwrap_or_default();
+    let address = snapshot.address();
     let ran = hook::run(runtime, handler, &snapshot.pod, &spec, id, &address);
     match tokio::time::timeout(grace, ran).await {
         Ok(Ok(())) => {}

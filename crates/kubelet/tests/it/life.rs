@@ -37,14 +37,11 @@ async fn a_pod_runs_and_leaves_nothing_behind() {
     let uid = pod.metadata.uid.unwrap();
     let file = node.data.path().join(format!("kubelet/pods/{uid}/volumes/kubernetes.io~configmap/cfg/k"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "one");
-    {
-        let held = node.runtime.held.lock().unwrap();
-        let record = held.containers.values().next().unwrap();
-        let value = |name: &str| record.config.envs.iter().find(|env| env.key == name).map(|env| env.value.clone());
-        assert_eq!(value("V").as_deref(), Some("one"));
-        let targets: Vec<&str> = record.config.mounts.iter().map(|mount| mount.container_path.as_str()).collect();
-        assert_eq!(targets, ["/cfg", "/etc/hosts", "/dev/termination-log"]);
-    }
+    let record = node.runtime.held.lock().unwrap().containers.values().next().unwrap().clone();
+    let variable = record.config.envs.iter().find(|env| env.key == "V").map(|env| env.value.clone());
+    assert_eq!(variable.as_deref(), Some("one"));
+    let targets: Vec<&str> = record.config.mounts.iter().map(|mount| mount.container_path.as_str()).collect();
+    assert_eq!(targets, ["/cfg", "/etc/hosts", "/dev/termination-log"]);
     // A change of the object reaches the file.
     let mut map = node.client.get::<ConfigMap>("default", "cfg").await.unwrap();
     map.data = config("two").data;
@@ -54,10 +51,10 @@ async fn a_pod_runs_and_leaves_nothing_behind() {
     let options = DeleteOptions { grace_seconds: Some(7), ..DeleteOptions::default() };
     node.client.delete::<Pod>("default", "web", &options).await.unwrap();
     node.until_gone("web").await;
-    let held = node.runtime.held.lock().unwrap();
-    assert_eq!(held.stops.iter().map(|(_, seconds)| *seconds).collect::<Vec<_>>(), [7]);
-    assert!(held.containers.is_empty() && held.sandboxes.is_empty());
-    drop(held);
+    let stops = node.runtime.held.lock().unwrap().stops.clone();
+    assert_eq!(stops.iter().map(|(_, seconds)| *seconds).collect::<Vec<_>>(), [7]);
+    let left = node.runtime.held.lock().map(|held| held.containers.len() + held.sandboxes.len()).unwrap();
+    assert_eq!(left, 0);
     assert!(!node.data.path().join("kubelet/pods").join(&uid).exists());
     assert_eq!(std::fs::read_dir(node.data.path().join("kubelet/pod-logs")).unwrap().count(), 0);
     let reasons = node.reasons();
@@ -194,5 +191,29 @@ async fn init_containers_run_before_the_others() {
     assert!(!running(&node.runtime.held.lock().unwrap(), "a"));
     node.runtime.exit("i", 0, "");
     node.until_ready("web").await;
+    kubelet.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_failing_readiness_probe_keeps_the_pod_out_and_is_told() {
+    let Some(node) = node("probe") else { return };
+    let kubelet = node.start().await;
+    let pod = |name: &str, command: &str| {
+        format!(
+            "{{metadata: {{name: {name}}}, spec: {{containers: [{{name: a, image: 'busybox:1', \
+             readinessProbe: {{exec: {{command: [{command}]}}}}}}]}}}}"
+        )
+    };
+    node.create(&pod("good", "'true'")).await;
+    node.create(&pod("bad", "'false'")).await;
+    node.until_ready("good").await;
+    node.fake
+        .until("the probe's failure", |fake| {
+            let events = fake.all::<k8s_openapi::api::core::v1::Event>();
+            events.iter().any(|event| event.message.as_deref() == Some("Readiness probe failed: said no"))
+        })
+        .await;
+    let status = node.until("bad", "running", |status| status.phase.as_deref() == Some("Running")).await;
+    assert!(!crate::support::is_true(&status, "Ready"));
     kubelet.shutdown().await;
 }

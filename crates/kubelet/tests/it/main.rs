@@ -1,5 +1,7 @@
 //! The node agent whole, against an API server and a runtime that live in memory.
 
+#![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
+
 mod double;
 mod life;
 mod restart;

@@ -137,7 +137,7 @@ fn page(
 ) -> Result<Listing, Status> {
     let selection = &query.selection;
     if !selection.name.is_empty() && (!resource.def.namespaced() || !selection.namespace.is_empty()) {
-        let key = resource.def.key(&selection.namespace, &selection.name);
+        let key = resource.key(&selection.namespace, &selection.name);
         let found = snapshot.objects.get(key.as_str());
         let entries = found.filter(|entry| selection.matches(entry, resource.kind)).cloned().into_iter().collect();
         return Ok(Listing { revision, entries, continue_token: String::new(), remaining: None });

@@ -73,7 +73,7 @@ impl Registry {
             return Err(Status::invalid(resource.def, &name, &errors));
         }
         write.admission.validate(&attempt, Some(object.as_ref()), None).await?;
-        let key: Key = resource.def.key(&namespace, &name).into();
+        let key: Key = resource.key(&namespace, &name).into();
         let value = encode(object.as_mut())?;
         let written = if write.dry_run {
             if resource.get(&namespace, &name).is_some() {

@@ -42,13 +42,7 @@ pub struct Write<'a> {
 }
 
 impl<'a> Write<'a> {
-    fn attempt<'b>(
-        &self,
-        resource: &Resource,
-        operation: Operation,
-        namespace: &'b str,
-        name: &'b str,
-    ) -> Attempt<'b>
+    fn attempt<'b>(&self, resource: &Resource, operation: Operation, namespace: &'b str, name: &'b str) -> Attempt<'b>
     where
         'a: 'b,
     {
@@ -131,7 +125,9 @@ impl Registry {
         let swap = self.swap(key, expect, Op::Put { key: key.clone(), value: value.clone() }).await;
         drop(prepared);
         match swap? {
-            Swap::Done(revision) => resource.entry(key.clone(), revision, value, None).map(Some).map_err(Status::internal),
+            Swap::Done(revision) => {
+                resource.entry(key.clone(), revision, value, None).map(Some).map_err(Status::internal)
+            }
             Swap::Lost => Ok(None),
         }
     }

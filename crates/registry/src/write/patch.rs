@@ -132,8 +132,7 @@ fn unprocessable(error: &dyn std::fmt::Display) -> Status {
         message: Some(error.to_string()),
         field: None,
     };
-    let mut status =
-        Status::new(Reason::Invalid, "the server rejected our request due to an error in our request");
+    let mut status = Status::new(Reason::Invalid, "the server rejected our request due to an error in our request");
     status.details = Some(Box::new(StatusDetails { causes: Some(vec![cause]), ..StatusDetails::default() }));
     status
 }

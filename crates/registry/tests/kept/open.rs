@@ -18,12 +18,7 @@ impl Admission for Open {
     async fn mutate(&self, _: &Attempt<'_>, _: &mut dyn Object, _: Option<&dyn Object>) -> Result<(), Status> {
         Ok(())
     }
-    async fn validate(
-        &self,
-        _: &Attempt<'_>,
-        _: Option<&dyn Object>,
-        _: Option<&dyn Object>,
-    ) -> Result<(), Status> {
+    async fn validate(&self, _: &Attempt<'_>, _: Option<&dyn Object>, _: Option<&dyn Object>) -> Result<(), Status> {
         Ok(())
     }
 }

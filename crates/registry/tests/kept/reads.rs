@@ -46,11 +46,9 @@ async fn pages_stay_at_their_revision_while_others_write() {
     kept.delete(&kept.maps, "c").await.unwrap();
     kept.map("cc", "1").await;
     kept.relabel("d", "2").await;
-    let second =
-        kept.registry.list(&kept.maps, &query(ReadVersion::Latest, 2, &first.continue_token)).await.unwrap();
+    let second = kept.registry.list(&kept.maps, &query(ReadVersion::Latest, 2, &first.continue_token)).await.unwrap();
     assert_eq!((names(&second), second.revision), (vec!["c", "d"], first.revision));
-    let third =
-        kept.registry.list(&kept.maps, &query(ReadVersion::Latest, 2, &second.continue_token)).await.unwrap();
+    let third = kept.registry.list(&kept.maps, &query(ReadVersion::Latest, 2, &second.continue_token)).await.unwrap();
     assert_eq!((names(&third), third.continue_token.as_str()), (vec!["e"], ""));
     kept.store.compact(kept.registry.revision()).await.unwrap();
     let expired = kept.registry.list(&kept.maps, &query(ReadVersion::Latest, 2, &first.continue_token)).await;

@@ -127,10 +127,9 @@ impl Manifest {
         }
         match self.layers.iter().find(|layer| !LAYERS.contains(&layer.media_type.as_str())) {
             None => Ok(()),
-            Some(layer) => Err(ManifestError::LayerType {
-                digest: layer.digest.clone(),
-                media_type: layer.media_type.clone(),
-            }),
+            Some(layer) => {
+                Err(ManifestError::LayerType { digest: layer.digest.clone(), media_type: layer.media_type.clone() })
+            }
         }
     }
 }
@@ -237,12 +236,19 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_unpack() {
-        let blob = |media_type: &str| json!({"mediaType": media_type, "digest": Digest::of(b"x").to_string(), "size": 1});
+        let blob =
+            |media_type: &str| json!({"mediaType": media_type, "digest": Digest::of(b"x").to_string(), "size": 1});
         let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
         refused(json!({"schemaVersion": 2, "config": blob("c"), "layers": [blob(foreign)]}), foreign);
-        refused(json!({"schemaVersion": 2, "config": blob("c"), "layers": [], "manifests": []}), "unsupported media type");
+        refused(
+            json!({"schemaVersion": 2, "config": blob("c"), "layers": [], "manifests": []}),
+            "unsupported media type",
+        );
         refused(json!({"schemaVersion": 1, "fsLayers": []}), "unsupported media type");
-        refused(json!({"schemaVersion": 2, "config": {"digest": "md5:1", "size": 1}, "layers": []}), "malformed manifest");
+        refused(
+            json!({"schemaVersion": 2, "config": {"digest": "md5:1", "size": 1}, "layers": []}),
+            "malformed manifest",
+        );
         let layers = vec![blob(LAYERS[0]); LAYERS_MAX + 1];
         refused(json!({"schemaVersion": 2, "config": blob("c"), "layers": layers}), "501 layers");
     }

@@ -8,6 +8,7 @@ mod manifest;
 mod reference;
 mod unpack;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub struct Image {
 }
 
 /// Who asks a registry for an image.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Credentials {
     /// Name, with `password`.
     pub username: String,
@@ -50,6 +51,13 @@ pub struct Credentials {
     pub registry_token: String,
     /// A token to trade for one, instead of both.
     pub identity_token: String,
+}
+
+/// Secrets stay out of logs.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
 }
 
 /// What the store takes on disk.

@@ -250,9 +250,9 @@ mod tests {
 
     #[test]
     fn refuses_with_upstreams_words() {
-        for name in
-            ["", ":v1", "a:", "a::b", "a//b", "a/", "-a", "a..b", "a___b", "a b", "a:b:c", "h:x/a", "a@b", "é", "a/../b"]
-        {
+        for name in [
+            "", ":v1", "a:", "a::b", "a//b", "a/", "-a", "a..b", "a___b", "a b", "a:b:c", "h:x/a", "a@b", "é", "a/../b",
+        ] {
             check(name, &format!("couldn't parse image name {name:?}: invalid reference format"));
         }
         check(

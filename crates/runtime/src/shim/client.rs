@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ::shim::protocol::{self as wire, ContainerSpec, ContainerState, ProcessSpec, Reply, Request, decode};
+use kernel::process::Process;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,6 +21,9 @@ const REQUESTS_MAX: usize = 16;
 
 /// How long a shim may take to greet: it never blocks, so only an overloaded machine makes it late.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a process that closed its last descriptor may take to end.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a shim did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +111,16 @@ impl Client {
     ) -> Result<(Client, Vec<ContainerState>, OwnedFd), ClientError> {
         let stream = open(directory).await.map_err(ClientError::Connect)?;
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let conversation =
-            Conversation { stream, requests: inbox, pending: HashMap::new(), execs: HashMap::new(), id: 0 };
+        let pid = stream.peer_cred().map_err(ClientError::Connect)?.pid();
+        let process = pid.map(Process::open).transpose().map_err(|error| ClientError::Failed(error.to_string()))?;
+        let conversation = Conversation {
+            stream,
+            process: process.flatten(),
+            requests: inbox,
+            pending: HashMap::new(),
+            execs: HashMap::new(),
+            id: 0,
+        };
         tokio::spawn(conversation.run(events));
         let client = Client { requests };
         let hello = client.ask(Request::Hello { version: wire::VERSION }, Vec::new());
@@ -233,6 +245,8 @@ async fn open(directory: &Path) -> io::Result<UnixStream> {
 /// The task's state.
 struct Conversation {
     stream: UnixStream,
+    /// The shim, a child of ours unless an earlier process started it.
+    process: Option<Process>,
     requests: mpsc::Receiver<Outgoing>,
     pending: HashMap<u32, oneshot::Sender<Incoming>>,
     execs: HashMap<u32, oneshot::Sender<i32>>,
@@ -243,11 +257,26 @@ impl Conversation {
     async fn run(mut self, events: mpsc::Sender<Event>) {
         if let Err(error) = self.talk(&events).await {
             tracing::debug!(%error, "conversation with a shim ended");
+            self.reap().await;
         }
         // Closes the channel of requests before the event: whoever hears of the end finds it so.
         drop(self);
         if events.send(Event::Gone).await.is_err() {
             tracing::debug!("nobody waits for a shim's end");
+        }
+    }
+
+    /// Sees a shim that closed its socket to its end, so that it is gone when it is said to be.
+    async fn reap(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        let reaped = tokio::task::spawn_blocking(move || {
+            process.wait(EXIT_TIMEOUT)?;
+            process.reap()
+        });
+        match reaped.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "shim not reaped"),
+            Err(error) => tracing::warn!(%error, "shim not reaped"),
         }
     }
 

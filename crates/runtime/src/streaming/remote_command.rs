@@ -13,6 +13,8 @@ use futures::{SinkExt, StreamExt};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::server::Socket;
 use crate::descriptor::Descriptor;
@@ -143,7 +145,9 @@ async fn run(socket: Socket, version: u8, session: Session, args: &[String]) {
 async fn finish(sink: &mut Sink, status: &str) {
     let told = async {
         sink.send(message(CHANNEL_STATUS, status.as_bytes())).await?;
-        sink.send(Message::Close(None)).await?;
+        // A close without a code reads as an abnormal end: kubectl then fails although the command did not.
+        let normal = CloseFrame { code: CloseCode::Normal, reason: Default::default() };
+        sink.send(Message::Close(Some(normal))).await?;
         sink.close().await
     };
     if let Err(error) = told.await {

@@ -283,9 +283,16 @@ async fn many_pods_at_once_come_and_go() {
         for (_, id) in &started {
             assert_eq!(node.status(id).await.state(), v1::ContainerState::ContainerRunning);
         }
+        let children = || {
+            let threads = std::fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
+            let lists = threads.map(|path| std::fs::read_to_string(path.join("children")).unwrap_or_default());
+            lists.map(|list| list.split_whitespace().count()).sum::<usize>()
+        };
+        assert_eq!(children(), 50, "one shim each");
         let began = std::time::Instant::now();
         stream::iter(&started).for_each_concurrent(8, async |(pod, _)| node.remove_pod(pod).await).await;
         eprintln!("removed: {:?}", began.elapsed());
+        assert_eq!(children(), 0, "ended shims are reaped");
     })
     .await;
 }

@@ -13,7 +13,7 @@ pub(crate) use kubectl::kubectl;
 pub(crate) use reset::reset;
 pub(crate) use status::status;
 pub(crate) use token::{join_token, token};
-pub(crate) use up::{join, up};
+pub(crate) use up::{join, resume, up};
 
 /// An error, its causes after colons, as a person reads it.
 pub(crate) fn complain(error: &anyhow::Error) {

@@ -1,6 +1,6 @@
-//! `up`, `server`, `join`: a supervisor in the foreground, or in the background until it has said how it went.
+//! `up`, `server`, `join`, `resume`: a supervisor in the foreground, or in the background until it has said how it went.
 
-use crate::cli::{JoinArgs, UpArgs};
+use crate::cli::{JoinArgs, ResumeArgs, UpArgs};
 use crate::files;
 use crate::instance::Status;
 use crate::roles::log_to_stderr;
@@ -22,6 +22,10 @@ pub(crate) fn join(args: &JoinArgs) -> Result<()> {
     files::private_dir(&settings.data_dir)?;
     files::write_private(&settings.data_dir.join("join-token"), args.token.trim().as_bytes())?;
     launch(settings, args.up.detach)
+}
+
+pub(crate) fn resume(args: &ResumeArgs) -> Result<()> {
+    launch(Settings::load(&args.data_dir.data_dir)?, args.detach)
 }
 
 fn launch(settings: Settings, detach: bool) -> Result<()> {

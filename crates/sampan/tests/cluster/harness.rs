@@ -43,7 +43,6 @@ pub(crate) struct Machine {
     pub(crate) cgroup_root: String,
     namespace: PathBuf,
     link: String,
-    joined: bool,
 }
 
 pub(crate) struct Cluster {
@@ -87,7 +86,7 @@ impl Cluster {
         let link = format!("e{index}");
         let data_dir = self.folder.path().join(&name);
         let cgroup_root = format!("/e2e-{}-{name}", std::process::id());
-        let machine = Machine { name, address, data_dir, cgroup_root, namespace, link, joined: false };
+        let machine = Machine { name, address, data_dir, cgroup_root, namespace, link };
         machine.ip("link set lo up");
         machine.ip(&format!("link add {} type veth peer name eth0", machine.link));
         // The bridge's namespace is named by a file below this folder, which `ip` takes as a path.
@@ -103,11 +102,10 @@ impl Cluster {
     }
 
     /// Joins the machine at `index` to the cluster of the first.
-    pub(crate) fn join(&mut self, index: usize, flags: &[&str]) {
+    pub(crate) fn join(&self, index: usize, flags: &[&str]) {
         let token = self.first().sampan(&["token", "create"]);
         let server = format!("https://{}:6443", self.first().address);
-        let machine = &mut self.machines[index];
-        machine.joined = true;
+        let machine = &self.machines[index];
         let output = machine.join(&server, token.trim(), flags);
         assert!(output.status.success(), "join: {}\n{}", said(&output), machine.log());
     }
@@ -210,6 +208,17 @@ impl Machine {
     /// The real `kubectl`; what it printed.
     pub(crate) fn kubectl(&self, arguments: &str) -> String {
         must(self.inside("kubectl").args(arguments.split(' ')))
+    }
+
+    /// As `kubectl`, of arguments that have spaces.
+    pub(crate) fn kubectl_args(&self, arguments: &[&str]) -> String {
+        must(self.inside("kubectl").args(arguments))
+    }
+
+    /// Starts what a machine had before it was killed, from its own settings.
+    pub(crate) fn up_again(&self) {
+        let output = run(self.command().args(["resume", "--detach"]).arg("--data-dir").arg(&self.data_dir));
+        assert!(output.status.success(), "resume: {}\n{}", said(&output), self.log());
     }
 
     pub(crate) fn try_kubectl(&self, arguments: &[&str]) -> Output {

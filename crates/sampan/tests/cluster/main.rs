@@ -2,4 +2,9 @@
 //! tests' own. Each test makes its cluster and checks that nothing of it is left.
 
 mod harness;
+mod image;
+mod main_job;
+mod nodes;
+mod pods;
+mod restarts;
 mod server;

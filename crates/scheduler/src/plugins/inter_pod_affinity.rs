@@ -10,7 +10,37 @@ use std::collections::HashMap;
 pub(super) struct InterPodAffinity;
 
 /// Numbers by topology key and value.
-type Counts = HashMap<(String, String), i64>;
+#[derive(Default)]
+struct Counts(HashMap<String, HashMap<String, i64>>);
+
+impl Counts {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds at the node's place in the term's topology, if it has one.
+    fn add(&mut self, term: &Term, node: &NodeInfo, by: i64) {
+        let Some(value) = node.labels().get(&term.topology_key) else { return };
+        // Looked up before it is inserted: nearly always it is there, and nothing need be copied.
+        let known = self.0.get_mut(&term.topology_key).and_then(|values| values.get_mut(value));
+        match known {
+            Some(known) => *known += by,
+            None => {
+                self.0.entry(term.topology_key.clone()).or_default().insert(value.clone(), by);
+            }
+        }
+    }
+
+    fn at(&self, topology_key: &str, node: &NodeInfo) -> i64 {
+        let Some(values) = self.0.get(topology_key) else { return 0 };
+        node.labels().get(topology_key).and_then(|value| values.get(value)).copied().unwrap_or(0)
+    }
+
+    /// Over all topologies.
+    fn sum(&self, node: &NodeInfo) -> i64 {
+        self.0.keys().map(|key| self.at(key, node)).sum()
+    }
+}
 
 #[derive(Default)]
 pub(super) struct State {
@@ -23,17 +53,6 @@ pub(super) struct State {
     /// Whether the pod matches its own affinity terms: then it may be the first of its kind.
     matches_itself: bool,
     scores: Counts,
-}
-
-fn count(counts: &mut Counts, term: &Term, node: &NodeInfo, by: i64) {
-    if let Some(value) = node.labels().get(&term.topology_key) {
-        *counts.entry((term.topology_key.clone(), value.clone())).or_default() += by;
-    }
-}
-
-fn counted(counts: &Counts, key: &str, node: &NodeInfo) -> i64 {
-    let Some(value) = node.labels().get(key).filter(|_| !counts.is_empty()) else { return 0 };
-    counts.get(&(key.to_owned(), value.clone())).copied().unwrap_or(0)
 }
 
 impl Plugin for InterPodAffinity {
@@ -53,13 +72,13 @@ impl Plugin for InterPodAffinity {
         for node in cluster.nodes().iter().filter(|node| own || node.with_anti_affinity > 0) {
             for other in node.pods.values() {
                 for term in other.affinity.apart.iter().filter(|term| term.matches(pod, cluster)) {
-                    count(&mut state.refusing, term, node, 1);
+                    state.refusing.add(term, node, 1);
                 }
                 if !wishes.near.is_empty() && wishes.near.iter().all(|term| term.matches(other, cluster)) {
-                    wishes.near.iter().for_each(|term| count(&mut state.near, term, node, 1));
+                    wishes.near.iter().for_each(|term| state.near.add(term, node, 1));
                 }
                 for term in wishes.apart.iter().filter(|term| term.matches(other, cluster)) {
-                    count(&mut state.apart, term, node, 1);
+                    state.apart.add(term, node, 1);
                 }
             }
         }
@@ -70,10 +89,10 @@ impl Plugin for InterPodAffinity {
         if !near_enough(pod, node, state) {
             return Err(No::for_good("node(s) didn't match pod affinity rules"));
         }
-        if pod.affinity.apart.iter().any(|term| counted(&state.apart, &term.topology_key, node) > 0) {
+        if pod.affinity.apart.iter().any(|term| state.apart.at(&term.topology_key, node) > 0) {
             return Err(No::because("node(s) didn't match pod anti-affinity rules"));
         }
-        if state.refusing.iter().any(|((key, value), _)| node.labels().get(key) == Some(value)) {
+        if state.refusing.sum(node) > 0 {
             return Err(No::because("node(s) didn't satisfy existing pods anti-affinity rules"));
         }
         Ok(())
@@ -94,8 +113,7 @@ impl Plugin for InterPodAffinity {
     }
 
     fn score(&self, _: &PodInfo, node: &NodeInfo, state: &State) -> i64 {
-        let here = state.scores.iter().filter(|((key, value), _)| node.labels().get(key) == Some(value));
-        here.map(|(_, score)| score).sum()
+        state.scores.sum(node)
     }
 
     fn normalize(&self, scores: &mut [i64]) {
@@ -120,7 +138,7 @@ fn near_enough(pod: &PodInfo, node: &NodeInfo, state: &State) -> bool {
         return false;
     }
     // The first of a group that wants to be together has nobody to be near to.
-    terms.iter().all(|term| counted(&state.near, &term.topology_key, node) > 0)
+    terms.iter().all(|term| state.near.at(&term.topology_key, node) > 0)
         || (state.near.is_empty() && state.matches_itself)
 }
 
@@ -131,15 +149,15 @@ fn add_preferences(scores: &mut Counts, pod: &PodInfo, other: &PodInfo, node: &N
     let (mine, theirs) = (&pod.affinity, &other.affinity);
     for (terms, sign) in [(&mine.prefer_near, 1), (&mine.prefer_apart, -1)] {
         for (weight, term) in terms.iter().filter(|(_, term)| term.matches(other, cluster)) {
-            count(scores, term, node, sign * weight);
+            scores.add(term, node, sign * weight);
         }
     }
     for (terms, sign) in [(&theirs.prefer_near, 1), (&theirs.prefer_apart, -1)] {
         for (weight, term) in terms.iter().filter(|(_, term)| term.matches(pod, cluster)) {
-            count(scores, term, node, sign * weight);
+            scores.add(term, node, sign * weight);
         }
     }
     for term in theirs.near.iter().filter(|term| term.matches(pod, cluster)) {
-        count(scores, term, node, REQUIRED_WEIGHT);
+        scores.add(term, node, REQUIRED_WEIGHT);
     }
 }

@@ -112,7 +112,8 @@ fn places(pod: &PodInfo, constraint: &Constraint, cluster: &Cluster) -> Places {
         let excluded = (constraint.honors_affinity && !pod.required_node.matches(&node.node))
             || (constraint.honors_taints
                 && taints::untolerated(node.taints(), &pod.tolerations, &["NoSchedule", "NoExecute"]).is_some());
-        let Some(place) = node.labels().get(&constraint.topology_key).filter(|_| !excluded && has_all_keys(node)) else {
+        let Some(place) = node.labels().get(&constraint.topology_key).filter(|_| !excluded && has_all_keys(node))
+        else {
             continue;
         };
         let counts = |other: &PodInfo| {

@@ -24,7 +24,8 @@ impl Plugin for TaintToleration {
     /// Taints that would rather not have the pod.
     fn score(&self, pod: &PodInfo, node: &NodeInfo, _: &()) -> i64 {
         let unwilling = node.taints().iter().filter(|taint| taint.effect == "PreferNoSchedule");
-        let unwilling = unwilling.filter(|taint| !pod.tolerations.iter().any(|toleration| taints::covers(toleration, taint)));
+        let unwilling =
+            unwilling.filter(|taint| !pod.tolerations.iter().any(|toleration| taints::covers(toleration, taint)));
         unwilling.count().try_into().unwrap_or(i64::MAX)
     }
 

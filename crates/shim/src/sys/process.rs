@@ -36,7 +36,8 @@ pub(crate) enum Side {
 pub(crate) fn clone(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Side> {
     let arguments = CloneArguments {
         flags: flags as u64 | if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 },
-        exit_signal: libc::SIGCHLD as u64,
+        // A sibling has the signal that its parent chose for this process.
+        exit_signal: if flags & libc::CLONE_PARENT == 0 { libc::SIGCHLD as u64 } else { 0 },
         cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
         ..CloneArguments::default()
     };

@@ -69,7 +69,7 @@ fn initialized(state: &PodState, phase: &str) -> Verdict {
         return Verdict::yes_because("PodCompleted");
     }
     let incomplete = state.containers.iter().filter(|container| match container.role {
-        Role::Init => !(container.exit().is_some_and(|exit| exit.code == 0) && !container.redo),
+        Role::Init => container.exit().is_none_or(|exit| exit.code != 0) || container.redo,
         Role::Sidecar => !state.initialized && !container.is_started(),
         Role::Main | Role::Ephemeral => false,
     });

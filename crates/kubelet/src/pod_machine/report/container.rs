@@ -80,7 +80,7 @@ fn terminated(state: &PodState, exit: &Exit) -> core::ContainerState {
         reason: Some(reason.to_owned()),
         message: Some(exit.message.clone()).filter(|message| !message.is_empty()),
         started_at: exit.started_at.map(time),
-        finished_at: exit.started_at.map(|_| time(exit.finished_at)),
+        finished_at: Some(time(exit.finished_at)).filter(|_| !exit.id.is_empty()),
         signal: None,
     };
     core::ContainerState { terminated: Some(terminated), ..Default::default() }

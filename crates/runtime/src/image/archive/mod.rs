@@ -10,7 +10,7 @@ mod source;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::digest::{Digest, DigestError};
+use super::digest::Digest;
 use super::manifest::{CONFIG_BYTES_MAX, MANIFEST_BYTES_MAX, ManifestError};
 use super::reference::{Reference, ReferenceError};
 use source::Source;
@@ -57,9 +57,6 @@ pub(crate) enum ArchiveError {
     /// A blob that is not what its name says.
     #[error("unexpected digest {got} of {path}, expected {expected}")]
     Digest { path: String, got: Digest, expected: Digest },
-    /// A digest that is none.
-    #[error("{path}: {source}")]
-    DigestName { path: String, source: DigestError },
     /// A name that is none.
     #[error(transparent)]
     Name(#[from] ReferenceError),

@@ -39,10 +39,10 @@ fn image(archive: &Archive, descriptor: &Descriptor) -> Result<Described, Archiv
     let name = NAME_ANNOTATIONS.iter().find_map(|key| descriptor.annotations.as_ref()?.get(*key));
     let name: Option<Reference> = name.map(|name| name.parse()).transpose()?;
     let manifest = manifest(archive, descriptor, 0)?;
-    let layers = manifest.layers.iter().map(|layer| LayerFile {
-        path: blob_path(&layer.digest),
-        blob: Some((layer.digest.clone(), layer.size)),
-    });
+    let layers = manifest
+        .layers
+        .iter()
+        .map(|layer| LayerFile { path: blob_path(&layer.digest), blob: Some((layer.digest.clone(), layer.size)) });
     Ok(Described {
         names: name.into_iter().collect(),
         manifest: Some(descriptor.digest.clone()),

@@ -17,7 +17,10 @@ pub(super) enum StoreError {
     #[error(transparent)]
     Name(#[from] ReferenceError),
     /// The registry did not say what the name stands for.
-    #[error("failed to pull and unpack image {reference:?}: failed to resolve reference {reference:?}: {}", resolving(reference, fault))]
+    #[error(
+        "failed to pull and unpack image {reference:?}: failed to resolve reference {reference:?}: {}",
+        resolving(reference, fault)
+    )]
     Resolve { reference: String, fault: RegistryError },
     /// The image's parts did not arrive whole.
     #[error("failed to pull and unpack image {reference:?}: {fault}")]
@@ -31,6 +34,8 @@ pub(super) enum StoreError {
     /// A file of the store.
     #[error(transparent)]
     Files(#[from] FileError),
+    #[error(transparent)]
+    Background(#[from] Background),
 }
 
 /// What can be wrong with an image's parts.
@@ -51,10 +56,14 @@ pub(super) enum Fault {
     /// Layers were removed as often as they were fetched.
     #[error("its layers were removed while it was fetched")]
     Raced,
-    /// A task of the runtime panicked or was cancelled at shutdown.
-    #[error("a background task ended early: {0}")]
-    Background(#[from] tokio::task::JoinError),
+    #[error(transparent)]
+    Background(#[from] Background),
 }
+
+/// A task panicked, or was cancelled at shutdown.
+#[derive(Debug, thiserror::Error)]
+#[error("image store: a background task ended early: {0}")]
+pub(super) struct Background(pub(super) tokio::task::JoinError);
 
 /// An operation on the store's own files.
 #[derive(Debug, thiserror::Error)]

@@ -29,7 +29,7 @@ use super::reference::Reference;
 use super::unpack::Limits;
 use super::{Credentials, Image, ImageError, ImageStore, Usage};
 use catalog::{Catalog, Entry};
-use error::{FileError, StoreError, at};
+use error::{Background, FileError, StoreError, at};
 use layout::{Layout, fs_of, read_record, write_whole};
 use workplace::Workplace;
 
@@ -40,7 +40,7 @@ pub type InUse = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// How registries are reached, and how long they may take.
-    pub registries: Settings,
+    pub distribution: Settings,
     /// What a layer may cost.
     pub limits: Limits,
 }
@@ -117,8 +117,8 @@ impl DiskStore {
         work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ImageError> {
         let inner = Arc::clone(&self.inner);
-        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
-        done.map_err(|error| ImageError::Failed(format!("image store: {error}")))?.map_err(|error| error.to_contract())
+        let done = background(move || work(&inner)).await.map_err(StoreError::from);
+        done.flatten().map_err(|error| error.to_contract())
     }
 
     /// The pull that is under way for this key, or a new one. It goes on as long as one of its callers waits.
@@ -148,8 +148,8 @@ impl ImageStore for DiskStore {
     async fn resolve(&self, reference: &str) -> Result<Option<Arc<Image>>, ImageError> {
         let reference = reference.to_owned();
         self.blocking(move |inner| {
-            let images = inner.snapshot()?;
-            let found = inner.catalog()?.find(&reference)?.map(|id| id.to_string());
+            let (catalog, images) = inner.refresh()?;
+            let found = catalog.find(&reference)?.map(|id| id.to_string());
             Ok(found.and_then(|id| images.iter().find(|image| image.id == id).cloned()))
         })
         .await
@@ -167,6 +167,11 @@ impl ImageStore for DiskStore {
     async fn usage(&self) -> Result<Usage, ImageError> {
         self.blocking(|inner| Ok(inner.usage()?)).await
     }
+}
+
+/// Runs what blocks where blocking is allowed.
+async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Background> {
+    tokio::task::spawn_blocking(work).await.map_err(Background)
 }
 
 impl Inner {
@@ -214,10 +219,7 @@ impl Inner {
         self.refresh().map(|(_, images)| images)
     }
 
-    fn catalog(&self) -> Result<Arc<Catalog>, FileError> {
-        self.refresh().map(|(catalog, _)| catalog)
-    }
-
+    /// Index and images as of now.
     fn refresh(&self) -> Result<(Arc<Catalog>, Arc<Vec<Arc<Image>>>), FileError> {
         let path = self.layout.index();
         let mut seen = self.seen.lock();

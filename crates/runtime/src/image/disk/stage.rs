@@ -199,20 +199,4 @@ impl Inner {
         fs::rename(directory, &place).map_err(at("take out", directory))?;
         Ok(place)
     }
-
-    /// Stages layers one after the other, each read as it is opened. Blocking.
-    pub(super) fn stage<R: Read>(
-        &self,
-        plan: &Plan,
-        staged: &mut Staged,
-        mut open: impl FnMut(usize) -> Result<(R, Option<(Digest, u64)>), Fault>,
-    ) -> Result<(), Fault> {
-        for position in self.missing(plan, staged)? {
-            let (source, blob) = open(position)?;
-            let expected = Expected { blob, diff_id: plan.diff_ids[position].clone() };
-            let layer = StagedLayer::unpack(self, source, &expected)?;
-            staged.insert(plan.chain[position].clone(), layer);
-        }
-        Ok(())
-    }
 }

@@ -174,7 +174,10 @@ mod tests {
     #[test]
     fn reads_challenges() {
         let mut all = Vec::new();
-        parse(r#"Basic realm="a \"b\", c", Bearer realm="https://t/x",service=reg , scope="repository:a/b:pull,push""#, &mut all);
+        parse(
+            r#"Basic realm="a \"b\", c", Bearer realm="https://t/x",service=reg , scope="repository:a/b:pull,push""#,
+            &mut all,
+        );
         assert_eq!(all.iter().map(|c| c.scheme.as_str()).collect::<Vec<_>>(), ["basic", "bearer"]);
         assert_eq!(all[0].parameter("realm"), Some(r#"a "b", c"#));
         assert_eq!(all[1].parameter("service"), Some("reg"));

@@ -95,11 +95,6 @@ impl Progress<'_> {
     }
 
     fn truncated(&self, reason: String) -> RegistryError {
-        RegistryError::Truncated {
-            what: self.what(),
-            received: self.received,
-            expected: self.descriptor.size,
-            reason,
-        }
+        RegistryError::Truncated { what: self.what(), received: self.received, expected: self.descriptor.size, reason }
     }
 }

@@ -140,11 +140,7 @@ impl Repository {
         Ok(all)
     }
 
-    async fn document(
-        &self,
-        target: &Target,
-        size: Option<u64>,
-    ) -> Result<(Digest, Document), RegistryError> {
+    async fn document(&self, target: &Target, size: Option<u64>) -> Result<(Digest, Document), RegistryError> {
         let exchange = self.manifest_exchange(Method::GET, target);
         let (parts, body) = self.transport.read_retrying(&exchange, MANIFEST_BYTES_MAX).await?;
         let got = Digest::of(&body);

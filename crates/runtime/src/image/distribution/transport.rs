@@ -3,6 +3,8 @@
 //! Credentials and tokens go to the registry's own origin and to its token server, and never with a redirect to
 //! another origin.
 
+use std::time::Duration;
+
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -20,6 +22,8 @@ use super::error::chain;
 use super::{RegistryError, RegistryOptions, Timing, tls};
 use crate::image::{Credentials, reference::Reference};
 
+/// How long a loopback registry may take to refuse TLS. Some servers wait for more instead.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const REDIRECTS_MAX: usize = 10;
 const TOKEN_BYTES_MAX: u64 = 1 << 20;
 /// Enough of a refusal's body for its first messages.
@@ -86,7 +90,9 @@ impl Transport {
         let mut attempt = 1;
         loop {
             match self.send(exchange).await {
-                Err(error) if error.may_pass() && attempt < self.timing.attempts => self.pause(&mut attempt, &error).await,
+                Err(error) if error.may_pass() && attempt < self.timing.attempts => {
+                    self.pause(&mut attempt, &error).await
+                }
                 outcome => return outcome,
             }
         }
@@ -106,7 +112,9 @@ impl Transport {
             };
             match outcome.await {
                 Err(error @ RegistryError::Stalled { .. }) => return Err(error),
-                Err(error) if error.may_pass() && attempt < self.timing.attempts => self.pause(&mut attempt, &error).await,
+                Err(error) if error.may_pass() && attempt < self.timing.attempts => {
+                    self.pause(&mut attempt, &error).await
+                }
                 outcome => return outcome,
             }
         }
@@ -154,7 +162,7 @@ impl Transport {
         }
         let secure = self.uri(Scheme::HTTPS, &exchange.path)?;
         let request = self.request(exchange, &secure);
-        let answered = timeout(self.timing.answer, self.client.request(request)).await;
+        let answered = timeout(self.timing.answer.min(PROBE_TIMEOUT), self.client.request(request)).await;
         let (uri, response) = match answered {
             Ok(Ok(response)) => (secure, response),
             Ok(Err(error)) if speaks_tls(&error) => return Err(unreachable(&exchange.method, &secure, &error)),
@@ -282,10 +290,9 @@ impl Transport {
         let declared = hyper::body::Body::size_hint(&body).lower();
         let mut all = Vec::new();
         loop {
-            let frame = timeout(self.timing.silence, body.frame()).await.map_err(|_| RegistryError::Stalled {
-                what: what.to_owned(),
-                after: self.timing.silence,
-            })?;
+            let frame = timeout(self.timing.silence, body.frame())
+                .await
+                .map_err(|_| RegistryError::Stalled { what: what.to_owned(), after: self.timing.silence })?;
             let Some(frame) = frame else { return Ok(Bytes::from(all)) };
             let frame = frame.map_err(|error| RegistryError::Truncated {
                 what: what.to_owned(),
@@ -371,21 +378,26 @@ fn is_loopback(host: &str) -> bool {
 
 /// Whether the other side answered the handshake in TLS, so that going on without would hide the real reason.
 fn speaks_tls(error: &hyper_util::client::legacy::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or_else(|| cause.downcast_ref());
-        if let Some(tls) = tls {
-            return matches!(tls, rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_));
-        }
-        source = cause.source();
-    }
-    false
+    matches!(tls_error(error), Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_)))
+}
+
+/// The TLS error somewhere below: `io::Error::source` passes over what an `io::Error` itself wraps.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error
+        .downcast_ref()
+        .or_else(|| wrapped.and_then(|wrapped| tls_error(wrapped)))
+        .or_else(|| error.source().and_then(tls_error))
 }
 
 fn unreachable(method: &Method, uri: &Uri, error: &hyper_util::client::legacy::Error) -> RegistryError {
     // A refused connection will be refused again in a quarter of a second; a broken one may not be.
-    RegistryError::Unreachable { method: method.clone(), url: public(uri), reason: chain(error), retry: !error.is_connect() }
+    RegistryError::Unreachable {
+        method: method.clone(),
+        url: public(uri),
+        reason: chain(error),
+        retry: !error.is_connect(),
+    }
 }
 
 #[cfg(test)]

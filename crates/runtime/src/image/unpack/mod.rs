@@ -109,7 +109,11 @@ pub(crate) fn unpack(
     let (unpacked, diff_id) = outcome?;
     drained.map_err(read_error)?;
     if diff_id != expected.diff_id {
-        return Err(UnpackError::Digest { what: "uncompressed layer", got: diff_id, expected: expected.diff_id.clone() });
+        return Err(UnpackError::Digest {
+            what: "uncompressed layer",
+            got: diff_id,
+            expected: expected.diff_id.clone(),
+        });
     }
     Ok(unpacked)
 }

@@ -1,7 +1,8 @@
 //! Reads tar: ustar, GNU long names, PAX records.
 //!
-//! Headers are decoded by the `tar` crate; its reader is not used, because it splits PAX records at line ends (an
-//! extended attribute is binary: `security.capability` would be cut) and reads long names without a bound.
+//! The `tar` crate joins split names only. Its reader splits PAX records at line ends (an extended attribute is
+//! binary: `security.capability` would be cut) and reads long names without a bound; its numbers refuse blank fields,
+//! which mean zero, and times before 1970.
 
 use std::io::{self, Read, Seek};
 
@@ -79,15 +80,15 @@ impl<R: Read> Archive<R> {
             self.skip()?;
             let Some(block) = self.block()? else { return Ok(None) };
             let header = Header::from_byte_slice(&block);
-            check_sum(&block, header)?;
-            let size = header.entry_size()?;
+            check_sum(&block)?;
+            let size = unsigned(&block[124..136])?;
             match header.as_old().linkflag[0] {
                 b'L' => extended.long_name = Some(trim_nul(self.special(size)?)),
                 b'K' => extended.long_link = Some(trim_nul(self.special(size)?)),
                 b'x' => extended.records = records(&self.special(size)?)?,
                 b'g' => self.follow(size),
                 flag => {
-                    let entry = extended.entry(header, flag, size)?;
+                    let entry = extended.entry(header, &block, flag, size)?;
                     self.follow(entry.size);
                     return Ok(Some(entry));
                 }
@@ -172,22 +173,22 @@ struct Extended {
 }
 
 impl Extended {
-    fn entry(self, header: &Header, flag: u8, size: u64) -> io::Result<Entry> {
+    fn entry(self, header: &Header, block: &[u8; BLOCK_BYTES], flag: u8, size: u64) -> io::Result<Entry> {
         let path = self.long_name.unwrap_or_else(|| header.path_bytes().into_owned());
         let link = self.long_link.or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
-        let device = |number: io::Result<Option<u32>>| number.ok().flatten().unwrap_or_default();
+        // Fields that older formats have not, and that only devices need.
+        let device = |field: &[u8]| unsigned(field).ok().and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
         let mut entry = Entry {
             kind: kind(flag, &path)?,
             path,
             link: link.unwrap_or_default(),
-            mode: header.mode()? & 0o7777,
-            uid: narrow(header.uid()?)?,
-            gid: narrow(header.gid()?)?,
-            // Before 1970 is written in a form that the decoder refuses; nothing hangs on it.
-            modified_seconds: header.mtime().ok().and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or_default(),
+            mode: u32::try_from(unsigned(&block[100..108])? & 0o7777).unwrap_or_default(),
+            uid: narrow(unsigned(&block[108..116])?)?,
+            gid: narrow(unsigned(&block[116..124])?)?,
+            modified_seconds: numeric(&block[136..148])?,
             modified_nanoseconds: 0,
             size,
-            device: (device(header.device_major()), device(header.device_minor())),
+            device: (device(&block[329..337]), device(&block[337..345])),
             xattrs: Vec::new(),
         };
         for (key, value) in self.records {
@@ -237,9 +238,34 @@ fn kind(flag: u8, path: &[u8]) -> io::Result<Kind> {
 }
 
 /// The sum over the header with its own field taken as spaces.
-fn check_sum(block: &[u8; BLOCK_BYTES], header: &Header) -> io::Result<()> {
-    let sum: u32 = block.iter().enumerate().map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u32::from(b) }).sum();
-    if header.cksum()? == sum { Ok(()) } else { Err(invalid("tar: invalid tar header".to_owned())) }
+fn check_sum(block: &[u8; BLOCK_BYTES]) -> io::Result<()> {
+    let sum: u32 =
+        block.iter().enumerate().map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u32::from(b) }).sum();
+    if unsigned(&block[148..156]).is_ok_and(|stated| stated == u64::from(sum)) {
+        return Ok(());
+    }
+    Err(invalid("tar: invalid tar header".to_owned()))
+}
+
+/// A header's number: octal text, blank for zero, or GNU's two's complement behind a set top bit.
+fn numeric(field: &[u8]) -> io::Result<i64> {
+    let out_of_range = || invalid("tar: number out of range".to_owned());
+    if field[0] & 0x80 == 0 {
+        let text = field.split(|&b| b == 0).next().unwrap_or_default();
+        let text = std::str::from_utf8(text).map(str::trim).map_err(|_| invalid("tar: malformed number".to_owned()))?;
+        let digits = if text.is_empty() { "0" } else { text };
+        return i64::from_str_radix(digits, 8).map_err(|_| invalid("tar: malformed number".to_owned()));
+    }
+    // The top bit only marks the form; the one below is the sign.
+    let sign = if field[0] & 0x40 == 0 { 0 } else { -1 };
+    let first = i64::from(field[0] & 0x7f) | if sign == 0 { 0 } else { -0x80 };
+    field[1..].iter().try_fold(first, |value, &byte| {
+        value.checked_mul(256).map(|value| value | i64::from(byte)).ok_or_else(out_of_range)
+    })
+}
+
+fn unsigned(field: &[u8]) -> io::Result<u64> {
+    u64::try_from(numeric(field)?).map_err(|_| invalid("tar: negative number".to_owned()))
 }
 
 /// PAX: `LENGTH KEY=VALUE\n`, where the length counts the whole record, so that a value may hold anything.
@@ -355,6 +381,48 @@ mod tests {
         big.set_path("x").unwrap();
         big.set_cksum();
         assert!(entries(big.as_bytes()).unwrap_err().to_string().contains("at most"));
+    }
+
+    #[test]
+    fn garbage_is_an_error_or_an_entry_but_never_a_panic() {
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append_pax_extensions([("path", b"long".as_slice()), ("size", b"3")]).unwrap();
+        builder.append_data(&mut header(3), "f", &b"abc"[..]).unwrap();
+        let whole = builder.into_inner().unwrap();
+        let mut state = 7u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 8
+        };
+        let mut errors = 0;
+        for _ in 0..5_000 {
+            let mut bent = whole.clone();
+            let place = next() as usize % bent.len();
+            bent[place] = next() as u8;
+            // With the sum set right, so that what the header says is looked at.
+            for start in [0, 1024] {
+                let mut block = Header::from_byte_slice(&bent[start..start + BLOCK_BYTES]).clone();
+                block.set_cksum();
+                bent[start..start + BLOCK_BYTES].copy_from_slice(block.as_bytes());
+            }
+            errors += u32::from(entries(&bent).is_err());
+        }
+        assert!(errors > 0);
+    }
+
+    #[test]
+    fn reads_numbers_of_all_forms() {
+        let check = |field: &[u8], expected: Option<i64>| assert_eq!(numeric(field).ok(), expected, "{field:?}");
+        check(b"0000644\0", Some(0o644));
+        check(b" 644 \0\0\0", Some(0o644));
+        check(&[0; 8], Some(0));
+        check(&[0x80, 0, 0, 0, 0, 0, 1, 0], Some(256));
+        check(&[0xff; 12], Some(-1));
+        check(&[0x80, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], Some(0x7f_ffff_ffff_ffff));
+        check(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None);
+        check(b"9999999\0", None);
+        check(b"xxxxxxxx", None);
+        assert!(unsigned(&[0xff; 12]).is_err());
     }
 
     #[test]

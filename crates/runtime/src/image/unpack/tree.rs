@@ -184,7 +184,8 @@ impl<'a> Tree<'a> {
             let reason = format!("hard link to {}, which is not in the layer", target.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, reason));
         };
-        if existing.as_ref().is_some_and(|existing| (existing.st_dev, existing.st_ino) == (found.st_dev, found.st_ino)) {
+        if existing.as_ref().is_some_and(|existing| (existing.st_dev, existing.st_ino) == (found.st_dev, found.st_ino))
+        {
             return Ok(());
         }
         self.clear(parent, name, existing)?;
@@ -299,9 +300,7 @@ impl<'a> Tree<'a> {
 /// Gives directories that a layer only implied the owner, mode and times that they have in the layers below
 /// (`below`, topmost first): overlayfs shows the topmost directory's.
 pub(crate) fn inherit_directories(root: &Path, implied: &BTreeSet<PathBuf>, below: &[PathBuf]) -> io::Result<()> {
-    let open = |path: &Path| {
-        rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-    };
+    let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     if implied.is_empty() || below.is_empty() {
         return Ok(());
     }

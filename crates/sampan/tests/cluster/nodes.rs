@@ -1,0 +1,113 @@
+//! Several machines: they join, reach each other, and take over when one is lost.
+
+use crate::harness::{Cluster, Machine, possible, said};
+use crate::image;
+use crate::pods::{client_pod, user_center, wait_available};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// What ends everything of a machine at once: its supervisor, its processes, its shims and containers.
+fn kill_everything(machine: &Machine) {
+    let status = machine.status();
+    for pid in [&status["pid"], &status["node"]["pid"], &status["server"]["pid"]] {
+        if let Some(pid) = pid.as_i64() {
+            kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        }
+    }
+    let cgroup = kernel::cgroup::Cgroup::at(&machine.cgroup_root).unwrap();
+    cgroup.kill(crate::harness::PATIENCE).unwrap();
+}
+
+/// How many ready pods each node has, from the API.
+fn spread(machine: &Machine) -> Vec<String> {
+    let output = machine.try_kubectl(&["get", "pods", "-n", "user-center", "-l", "app=user-center", "-o", "json"]);
+    let pods: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let ready = |pod: &&serde_json::Value| {
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    };
+    let pods = pods["items"].as_array().into_iter().flatten().filter(ready);
+    pods.filter_map(|pod| pod["spec"]["nodeName"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_lost_nodes_pods_move_and_nothing_is_doubled_when_it_returns() {
+    if !possible() {
+        return;
+    }
+    let flags = ["--node-monitor-grace", "4", "--eviction-after", "1"];
+    let cluster = Cluster::machines(3);
+    cluster.machines[0].up(&flags);
+    cluster.join(1, &flags);
+    cluster.join(2, &flags);
+    for machine in &cluster.machines {
+        image::import(machine, "v1.0");
+    }
+    let first = cluster.first();
+    first.kubectl("wait --for=condition=Ready node/n0 node/n1 node/n2 --timeout=60s");
+    first.apply(&user_center(12));
+    wait_available(first);
+    let before = spread(first);
+    for node in ["n0", "n1", "n2"] {
+        assert!(before.iter().any(|own| own == node), "pods are on all nodes: {before:?}");
+    }
+    // A client on each node reaches the service by name; the answers come from all nodes.
+    for node in ["n0", "n1", "n2"] {
+        let pod = client_pod().replace("name: client\n  namespace", &format!("name: client-{node}\n  namespace"));
+        first.apply(&pod.replace("spec:\n", &format!("spec:\n  nodeName: {node}\n")));
+        first.kubectl(&format!("wait --for=condition=Ready pod/client-{node} -n user-center --timeout=60s"));
+        let ask = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do wget -qO- http://user-center/; done";
+        let answers = first.kubectl_args(&["exec", "-n", "user-center", &format!("client-{node}"), "--", "sh", "-c", ask]);
+        for other in ["n0", "n1", "n2"] {
+            assert!(answers.contains(&format!("node={other}\n")), "from {node} no answer of {other}:\n{answers}");
+        }
+    }
+
+    kill_everything(&cluster.machines[2]);
+    first.until("12 pods are ready on the two other nodes", |machine| {
+        let now = spread(machine);
+        let moved = now.len() >= 12 && now.iter().filter(|node| *node != "n2").count() == 12;
+        if moved { Ok(()) } else { Err(format!("{now:?}")) }
+    });
+    let vip = first.kubectl("get service user-center -n user-center -o jsonpath={.spec.clusterIP}");
+    first.until("no endpoint is on the lost node", |machine| {
+        let output = machine.inside("busybox").args(["wget", "-qO-", &format!("http://{vip}/")]).output().unwrap();
+        if output.status.success() { Ok(()) } else { Err(said(&output)) }
+    });
+
+    cluster.machines[2].up_again();
+    first.kubectl("wait --for=condition=Ready node/n2 --timeout=60s");
+    first.until("the returned node has no pod twice, the count is 12", |machine| {
+        let now = spread(machine);
+        let pods = machine.kubectl("get pods -n user-center -l app=user-center --no-headers");
+        if now.len() == 12 && pods.lines().count() == 12 { Ok(()) } else { Err(pods) }
+    });
+    cluster.finish();
+}
+
+#[test]
+fn a_wrong_token_or_server_joins_nothing() {
+    if !possible() {
+        return;
+    }
+    let cluster = Cluster::machines(2);
+    cluster.first().up_server();
+    let token = cluster.first().sampan(&["token", "create"]);
+    let token = token.trim();
+    let server = format!("https://{}:6443", cluster.first().address);
+    let other_pin = format!("{}.{}", &token[..token.rfind('.').unwrap()], "0".repeat(64));
+    let secret = token.split('.').nth(1).unwrap();
+    let other_secret = token.replace(secret, "0123456789abcdef");
+    for (wrong, complaint) in [
+        (other_pin.as_str(), "is not the server that made this token"),
+        (other_secret.as_str(), "Unauthorized"),
+        ("nonsense", "not of the form ID.SECRET.PIN"),
+    ] {
+        let output = cluster.machines[1].join(&server, wrong, &[]);
+        assert!(!output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains(complaint), "{wrong}: {}", said(&output));
+        cluster.machines[1].sampan(&["reset", "--yes"]);
+    }
+    assert_eq!(cluster.first().kubectl("get nodes -o name"), "");
+    cluster.finish();
+}

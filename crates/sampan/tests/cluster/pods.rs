@@ -1,0 +1,95 @@
+//! Pods on one node, through the real `kubectl`.
+
+use crate::harness::{Cluster, Machine, possible, said};
+use crate::image;
+use std::io::Read;
+use std::process::Stdio;
+
+/// The example's Deployment with images from the node's own store.
+pub(crate) fn user_center(replicas: usize) -> String {
+    let text = include_str!("../../../../examples/user-center/2-deployment.yaml");
+    let text = text.replace("127.0.0.1:5443/", "").replace("replicas: 20", &format!("replicas: {replicas}"));
+    let service = include_str!("../../../../examples/user-center/3-service.yaml");
+    let namespace = include_str!("../../../../examples/user-center/1-namespace.yaml");
+    format!("{namespace}\n---\n{text}\n---\n{service}")
+}
+
+pub(crate) fn client_pod() -> String {
+    include_str!("../../../../examples/user-center/4-client.yaml").replace("127.0.0.1:5443/", "")
+}
+
+pub(crate) fn wait_available(machine: &Machine) {
+    machine.kubectl("wait --for=condition=Available deployment/user-center -n user-center --timeout=60s");
+}
+
+#[test]
+fn a_rolling_update_loses_no_request() {
+    if !possible() {
+        return;
+    }
+    let cluster = Cluster::up(&[]);
+    let machine = cluster.first();
+    image::import(machine, "v1.0");
+    image::import(machine, "v2.0");
+    machine.apply(&format!("{}\n---\n{}", user_center(20), client_pod()));
+    wait_available(machine);
+    machine.kubectl("wait --for=condition=Ready pod/client -n user-center --timeout=60s");
+    let vip = machine.kubectl("get service user-center -n user-center -o jsonpath={.spec.clusterIP}");
+
+    // One stream of requests by VIP from the node, one by name from a pod, until the file appears.
+    let stop = machine.data_dir.join("stop");
+    let by_vip = format!("until [ -e {} ]; do busybox wget -qO- http://{vip}/ || echo LOST; done", stop.display());
+    let mut by_vip = machine.inside("sh").args(["-c", &by_vip]).stdout(Stdio::piped()).spawn().unwrap();
+    let loop_in_pod = "until [ -e /tmp/stop ]; do wget -qO- http://user-center/ || echo LOST; done";
+    let by_name = ["exec", "-n", "user-center", "client", "--", "sh", "-c", loop_in_pod];
+    let mut by_name = machine.inside("kubectl").args(by_name).stdout(Stdio::piped()).spawn().unwrap();
+
+    machine.kubectl("set image deployment/user-center user-center=user-center:v2.0 -n user-center");
+    let rolled = machine.kubectl("rollout status deployment/user-center -n user-center --timeout=60s");
+    assert!(rolled.contains("successfully rolled out"), "{rolled}");
+    // The old pods' last seconds belong to it.
+    machine.until("the old pods are gone", |machine| {
+        let pods = machine.kubectl("get pods -n user-center -l app=user-center --no-headers");
+        if pods.lines().count() == 20 { Ok(()) } else { Err(pods) }
+    });
+    std::fs::write(&stop, "").unwrap();
+    machine.kubectl_args(&["exec", "-n", "user-center", "client", "--", "sh", "-c", ": > /tmp/stop"]);
+    for (name, child) in [("by VIP", &mut by_vip), ("by name", &mut by_name)] {
+        let mut answers = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut answers).unwrap();
+        assert!(child.wait().unwrap().success());
+        let count = |text: &str| answers.lines().filter(|line| line.contains(text)).count();
+        assert_eq!(count("LOST"), 0, "requests {name} were lost of {}", answers.lines().count());
+        assert!(count("v1.0") > 0 && count("v2.0") > 0, "{name}: both versions answered");
+    }
+    cluster.finish();
+}
+
+#[test]
+fn commands_logs_and_exit_codes_reach_the_user() {
+    if !possible() {
+        return;
+    }
+    let cluster = Cluster::up(&[]);
+    let machine = cluster.first();
+    image::import(machine, "v1.0");
+    machine.apply(&client_pod().replace("namespace: user-center", "namespace: default"));
+    machine.kubectl("wait --for=condition=Ready pod/client --timeout=60s");
+
+    let failed = machine.try_kubectl(&["exec", "client", "--", "sh", "-c", "echo out; echo err >&2; exit 7"]);
+    assert_eq!(failed.status.code(), Some(7), "{}", said(&failed));
+    assert_eq!(String::from_utf8_lossy(&failed.stdout), "out\n");
+    assert!(String::from_utf8_lossy(&failed.stderr).starts_with("err\n"), "{}", said(&failed));
+
+    let script = "for n in 1 2 3; do echo line $n; done; exit 4";
+    machine.kubectl_args(&["run", "job", "--image=user-center:v1.0", "--restart=Never", "--", "sh", "-c", script]);
+    machine.kubectl("wait --for=jsonpath={.status.phase}=Failed pod/job --timeout=60s");
+    assert_eq!(machine.kubectl("logs job"), "line 1\nline 2\nline 3\n");
+    assert_eq!(machine.kubectl("logs job --tail=1"), "line 3\n");
+    let code = "{.status.containerStatuses[0].state.terminated.exitCode}";
+    assert_eq!(machine.kubectl(&format!("get pod job -o jsonpath={code}")), "4");
+
+    let missing = machine.try_kubectl(&["logs", "nowhere"]);
+    assert_eq!(String::from_utf8_lossy(&missing.stderr), "error: error from server (NotFound): pods \"nowhere\" not found in namespace \"default\"\n");
+    cluster.finish();
+}
