@@ -18,8 +18,8 @@ pub(crate) fn controller(start: &Start) -> Controller {
     // Of an event only its key and time are kept here: there are many.
     Controller::new("event-expiry", Events).workers(1).source(move |mut feed| async move {
         follow(transport, &Event::DEF, move |told| match told {
-            Told::Started => feed.started(),
-            Told::Gone(_) => {}
+            Told::Listed | Told::NotServed => feed.started(),
+            Told::Listing | Told::Gone(_) => {}
             Told::Is(meta) => {
                 let created = meta.creation_timestamp.map_or_else(|| clock.now(), |time| time.0);
                 let left = Duration::try_from(KEPT - clock.now().duration_since(created)).unwrap_or_default();

@@ -1,4 +1,6 @@
-//! Watching any kind for its metadata alone, for those who care about all kinds.
+//! Any kind by its metadata alone, for those who care about all kinds: watched, or listed.
+//!
+//! Invariant: nothing is kept here of what was told, so that following a crowd costs no memory.
 
 use api::resource::ResourceDef;
 use api::{Reason, Status};
@@ -6,7 +8,7 @@ use client::{EventType, Transport, WatchRequest};
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use serde::Deserialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,6 @@ pub(crate) struct Meta {
     pub(crate) deletion_timestamp: Option<Time>,
     pub(crate) finalizers: Vec<String>,
     pub(crate) owner_references: Vec<OwnerReference>,
-    annotations: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -31,42 +32,51 @@ pub(crate) struct Object {
     pub(crate) metadata: Meta,
 }
 
+#[derive(Deserialize)]
+pub(crate) struct Listed {
+    #[serde(default)]
+    pub(crate) items: Vec<Object>,
+    #[serde(default)]
+    pub(crate) metadata: ListMeta,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ListMeta {
+    pub(crate) remaining_item_count: usize,
+}
+
 /// What a follower hears.
 pub(crate) enum Told {
-    Is(Box<Meta>),
+    /// All objects are about to be told of: at the start, and when the server does not remember where we were.
+    Listing,
+    Is(Meta),
     /// The uid of what is gone.
     Gone(String),
-    /// All that there was at the start has been told.
-    Started,
+    /// All were told of; those that were not are gone.
+    Listed,
+    /// The server does not know this kind; nothing more will be told.
+    NotServed,
 }
 
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 
 /// Tells of every object of a kind, now and as they change, for as long as it is polled.
-pub(crate) async fn follow(
-    transport: Arc<dyn Transport>,
-    def: &'static ResourceDef,
-    mut tell: impl FnMut(Told) + Send,
-) {
+pub(crate) async fn follow(transport: Arc<dyn Transport>, def: &'static ResourceDef, mut tell: impl FnMut(Told) + Send) {
     let (mut revision, mut wait) = (String::new(), RETRY_FIRST);
-    // Uids by key, to find what was deleted while nobody watched.
-    let mut known: HashMap<(String, String), String> = HashMap::new();
     loop {
         let before = revision.clone();
-        let ended = one_watch(&*transport, def, &mut revision, &mut known, &mut tell).await;
+        let ended = one_watch(&*transport, def, &mut revision, &mut tell).await;
         if revision != before {
             wait = RETRY_FIRST;
         }
         match ended {
             Ok(()) => continue,
             Err(status) if matches!(status.reason, Reason::Expired | Reason::Gone) => revision.clear(),
-            Err(status)
-                if matches!(status.reason, Reason::NotImplemented | Reason::MethodNotAllowed | Reason::NotFound) =>
-            {
-                // The server does not serve this kind: there is nothing to follow.
+            Err(status) if is_not_served(&status) => {
                 tracing::debug!(kind = def.kind, %status, "the kind is not followed");
-                tell(Told::Started);
+                tell(Told::NotServed);
                 return std::future::pending().await;
             }
             Err(status) => tracing::debug!(kind = def.kind, %status, "watch ended; it is resumed"),
@@ -77,11 +87,15 @@ pub(crate) async fn follow(
     }
 }
 
+/// Whether a request for a kind's collection was refused because the server does not have the kind.
+pub(crate) fn is_not_served(status: &Status) -> bool {
+    matches!(status.reason, Reason::NotImplemented | Reason::MethodNotAllowed | Reason::NotFound)
+}
+
 async fn one_watch(
     transport: &dyn Transport,
     def: &'static ResourceDef,
     revision: &mut String,
-    known: &mut HashMap<(String, String), String>,
     tell: &mut (impl FnMut(Told) + Send),
 ) -> Result<(), Status> {
     let request = WatchRequest {
@@ -91,41 +105,48 @@ async fn one_watch(
         field_selector: String::new(),
         resource_version: revision.clone(),
     };
-    let mut initial: Option<HashSet<(String, String)>> = revision.is_empty().then(HashSet::new);
+    let mut listing = revision.is_empty();
     let mut events = transport.watch(request).await?;
+    if listing {
+        tell(Told::Listing);
+    }
     while let Some(event) = events.next().await {
         let event = event?;
-        let object: Object = serde_json::from_slice(&event.object)
-            .map_err(|error| Status::internal(format!("decoding the metadata of a {}: {error}", def.kind)))?;
-        let meta = object.metadata;
+        let undecodable = |error| Status::internal(format!("decoding the metadata of a {}: {error}", def.kind));
         if event.kind == EventType::Bookmark {
-            *revision = meta.resource_version;
-            if meta.annotations.contains_key("k8s.io/initial-events-end") {
-                if let Some(initial) = initial.take() {
-                    let gone: Vec<_> = known.keys().filter(|key| !initial.contains(*key)).cloned().collect();
-                    gone.iter().filter_map(|key| known.remove(key)).for_each(|uid| tell(Told::Gone(uid)));
-                }
-                tell(Told::Started);
+            let mark = serde_json::from_slice::<Bookmark>(&event.object).map_err(undecodable)?.metadata;
+            let ends = mark.annotations.contains_key("k8s.io/initial-events-end");
+            // A listing that is cut off begins anew, so that what it did not tell of is not taken to be gone.
+            if !listing || ends {
+                *revision = mark.resource_version;
+            }
+            if listing && ends {
+                listing = false;
+                tell(Told::Listed);
             }
             continue;
         }
-        let key = (meta.namespace.clone(), meta.name.clone());
-        match &mut initial {
-            Some(initial) => {
-                initial.insert(key.clone());
-            }
-            None => revision.clone_from(&meta.resource_version),
+        let object: Object = serde_json::from_slice(&event.object).map_err(undecodable)?;
+        // While it lists, only the bookmark at the end says how far it has come.
+        if !listing {
+            revision.clone_from(&object.metadata.resource_version);
         }
-        if event.kind == EventType::Deleted {
-            known.remove(&key);
-            tell(Told::Gone(meta.uid));
-        } else {
-            // Deleted and made again between two watches.
-            if let Some(before) = known.insert(key, meta.uid.clone()).filter(|before| *before != meta.uid) {
-                tell(Told::Gone(before));
-            }
-            tell(Told::Is(Box::new(meta)));
+        match event.kind {
+            EventType::Deleted => tell(Told::Gone(object.metadata.uid)),
+            _ => tell(Told::Is(object.metadata)),
         }
     }
     Ok(())
+}
+
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: BookmarkMeta,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BookmarkMeta {
+    resource_version: String,
+    annotations: BTreeMap<String, String>,
 }

@@ -158,6 +158,25 @@ async fn orphans_are_adopted_and_strangers_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_set_of_the_same_template_is_adopted_and_not_made_anew() {
+    let (fake, client) = Fake::start();
+    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "v1"}]}});
+    let mut labelled = template.clone();
+    labelled["metadata"]["labels"]["pod-template-hash"] = "from-elsewhere".into();
+    let set: ReplicaSet = serde_json::from_value(json!({
+        "metadata": {"name": "web-from-elsewhere", "namespace": "default", "labels": labelled["metadata"]["labels"]},
+        "spec": {"replicas": 3, "selector": {"matchLabels": labelled["metadata"]["labels"]}, "template": labelled},
+    }))
+    .unwrap();
+    client.create(&set).await.unwrap();
+    client.create(&deployment("web", 3, "v1")).await.unwrap();
+    let handle = start(&fake, &client);
+    settle().await;
+    assert_eq!((fake.len::<ReplicaSet>(), fake.len::<Pod>()), (1, 3));
+    handle.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn refused_pods_are_reported_and_tried_again_with_patience() {
     let (fake, client) = Fake::start();
     let handle = start(&fake, &client);

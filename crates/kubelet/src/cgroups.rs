@@ -38,6 +38,7 @@ impl Cgroups {
     /// The tiers themselves. Blocks.
     pub(crate) fn make_tiers(&self) -> kernel::Result<()> {
         Cgroup::at(&self.root)?.create()?;
+        Cgroup::at(self.tier(Qos::Burstable))?.create()?;
         self.weigh_burstable(0)?;
         let best_effort = Cgroup::at(self.tier(Qos::BestEffort))?;
         best_effort.create()?;
@@ -46,8 +47,8 @@ impl Cgroups {
 
     /// Burstable pods together weigh what they request. Blocks.
     pub(crate) fn weigh_burstable(&self, cpu_milli: i64) -> kernel::Result<()> {
+        // Not made here: a node that shuts down must not make it anew.
         let tier = Cgroup::at(self.tier(Qos::Burstable))?;
-        tier.create()?;
         tier.limit(&Limits { cpu_shares: u64::try_from(cpu_shares(cpu_milli)).ok(), ..Limits::default() })
     }
 

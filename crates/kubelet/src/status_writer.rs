@@ -53,7 +53,17 @@ enum Written {
 
 async fn run(context: Arc<Context>, mut pods: watch::Receiver<Desired>, mut wishes: watch::Receiver<Wish>) {
     let mut base: Option<Box<Pod>> = None;
-    while wishes.changed().await.is_ok() {
+    loop {
+        tokio::select! {
+            changed = wishes.changed() => if changed.is_err() { return },
+            changed = pods.changed() => {
+                // Others write here too: the node controller says that a silent node's pods are not ready, and takes
+                // nothing back. What we said last holds, so it is said again.
+                if changed.is_err() { return }
+                if !newer(&pods.borrow().pod, base.as_deref()) { continue }
+                base = None;
+            }
+        }
         let mut wait = RETRY_FIRST;
         loop {
             let wish = wishes.borrow_and_update().clone();
@@ -77,6 +87,12 @@ async fn run(context: Arc<Context>, mut pods: watch::Receiver<Desired>, mut wish
             }
         }
     }
+}
+
+/// Whether the object seen was written after the one that we wrote last.
+fn newer(seen: &Pod, written: Option<&Pod>) -> bool {
+    let revision = |pod: &Pod| pod.metadata.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
+    written.is_some_and(|written| revision(seen) > revision(written))
 }
 
 async fn satisfy(context: &Context, base: Option<Box<Pod>>, cached: &Pod, wish: &Wish) -> Result<Written, Status> {

@@ -72,6 +72,7 @@ pub struct Controller {
     unseen: Unseen,
     sources: Vec<Source>,
     component: Option<&'static str>,
+    rest: Duration,
     reconciler: Arc<dyn Reconcile>,
 }
 
@@ -87,6 +88,7 @@ impl Controller {
             unseen,
             sources: Vec::new(),
             component: None,
+            rest: Duration::ZERO,
             reconciler: Arc::new(reconciler),
         }
     }
@@ -156,6 +158,13 @@ impl Controller {
         self
     }
 
+    /// After a reconcile a key is left alone for so long, and then reconciled once for all changes since: for keys that
+    /// many objects concern. The first change is not delayed.
+    pub fn rests(mut self, rest: Duration) -> Controller {
+        self.rest = rest;
+        self
+    }
+
     pub fn workers(mut self, workers: usize) -> Controller {
         self.workers = workers.max(1);
         self
@@ -200,7 +209,8 @@ impl Controller {
             ready.send_replace(true);
         }));
         for _ in 0..self.workers {
-            tasks.spawn(work(shared.clone(), self.reconciler.clone(), is_ready.clone(), stopping.clone()));
+            let (reconciler, rest) = (self.reconciler.clone(), self.rest);
+            tasks.spawn(work(shared.clone(), reconciler, rest, is_ready.clone(), stopping.clone()));
         }
         Running { name: self.name, metrics, queue: shared.queue.clone(), stop, tasks }
     }
@@ -250,6 +260,7 @@ async fn until_stopped(mut stopping: watch::Receiver<bool>, task: impl Future<Ou
 async fn work(
     shared: Arc<Shared>,
     reconciler: Arc<dyn Reconcile>,
+    rest: Duration,
     mut ready: watch::Receiver<bool>,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -267,7 +278,11 @@ async fn work(
             key = shared.queue.take() => key,
         };
         run_key(&shared, reconciler.as_ref(), &key).await;
-        shared.queue.put_back(&key);
+        if rest.is_zero() {
+            shared.queue.put_back(&key);
+        } else {
+            shared.queue.rest(&key, rest);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
@@ -32,6 +33,8 @@ impl Severity {
 
 /// Events that wait to be written; when so many wait, further ones are counted and dropped.
 const WAITING_MAX: usize = 1024;
+/// Events being written at once.
+const WRITES_MAX: usize = 16;
 /// Remembered events and objects; when so many are, all are forgotten, and a repeated event is a new object.
 const REMEMBERED_MAX: usize = 4096;
 /// Different messages of one reason about one object, after which they are combined into one event.
@@ -127,16 +130,25 @@ pub fn reference<K: Kind>(object: &K) -> ObjectReference {
 
 async fn write(client: Client, mut notes: mpsc::Receiver<Note>) {
     let mut correlator = Correlator::default();
+    let mut writes = JoinSet::new();
     while let Some(note) = notes.recv().await {
         let Some(event) = correlator.correlate(&note) else { continue };
-        if let Err(status) = send(&client, &event).await {
-            // An event is advice: nobody waits for it, and a namespace that ends refuses them all.
-            tracing::debug!(reason = note.reason, %status, "an event was not written");
-        }
+        // A repetition patches what an earlier write made, so it comes after all of them; new events need not wait.
+        let room = if event.count == Some(1) { WRITES_MAX } else { 1 };
+        while writes.len() >= room && writes.join_next().await.is_some() {}
+        writes.spawn(send(client.clone(), event));
+    }
+    while writes.join_next().await.is_some() {}
+}
+
+async fn send(client: Client, event: Event) {
+    if let Err(status) = try_send(&client, &event).await {
+        // An event is advice: nobody waits for it, and a namespace that ends refuses them all.
+        tracing::debug!(reason = event.reason, %status, "an event was not written");
     }
 }
 
-async fn send(client: &Client, event: &Event) -> Result<(), Status> {
+async fn try_send(client: &Client, event: &Event) -> Result<(), Status> {
     if event.count.is_some_and(|count| count > 1) {
         let (namespace, name) = (event.metadata.namespace.as_deref(), event.metadata.name.as_deref());
         let patch = Repeat { count: event.count, last_timestamp: &event.last_timestamp, message: &event.message };

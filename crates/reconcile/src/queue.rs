@@ -31,6 +31,8 @@ struct State {
     held: HashSet<Key>,
     delayed: BTreeSet<(Instant, Key)>,
     due: HashMap<Key, Instant>,
+    /// Held by nobody, and not to be taken until then.
+    resting: BTreeSet<(Instant, Key)>,
     failures: HashMap<Key, u32>,
 }
 
@@ -119,6 +121,12 @@ impl Queue {
         }
     }
 
+    /// As `put_back`, but the key is not taken again before `pause` is over: then once for all that was added.
+    pub fn rest(&self, key: &Key, pause: Duration) {
+        self.state.lock().resting.insert((Instant::now() + pause, key.clone()));
+        self.delayed.notify_one();
+    }
+
     /// Keys that wait to be taken.
     pub fn depth(&self) -> usize {
         self.state.lock().ready.len()
@@ -139,20 +147,27 @@ impl Queue {
         }
     }
 
-    /// Adds what is due; the time of the next one.
+    /// Adds what is due and wakes what has rested; the time of the next one.
     fn release_due(&self, now: Instant) -> Option<Instant> {
         loop {
             let mut state = self.state.lock();
-            let (at, key) = state.delayed.first().cloned()?;
-            if at > now {
-                return Some(at);
+            if let Some((_, key)) = pop_until(&mut state.resting, now) {
+                drop(state);
+                self.put_back(&key);
+            } else if let Some((_, key)) = pop_until(&mut state.delayed, now) {
+                state.due.remove(&key);
+                drop(state);
+                self.add(key);
+            } else {
+                let next = [state.resting.first(), state.delayed.first()].into_iter().flatten().map(|(at, _)| *at);
+                return next.min();
             }
-            state.delayed.pop_first();
-            state.due.remove(&key);
-            drop(state);
-            self.add(key);
         }
     }
+}
+
+fn pop_until(timed: &mut BTreeSet<(Instant, Key)>, now: Instant) -> Option<(Instant, Key)> {
+    if timed.first()?.0 > now { None } else { timed.pop_first() }
 }
 
 fn backoff(failures: u32) -> Duration {
@@ -187,6 +202,25 @@ mod tests {
         assert_eq!(queue.try_take(), Some(key("a")));
         queue.put_back(&held);
         assert_eq!(queue.try_take(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resting_key_is_taken_once_for_all_that_was_added() {
+        let queue = std::sync::Arc::new(Queue::default());
+        let delays = queue.clone();
+        let task = tokio::spawn(async move { delays.run_delays().await });
+        queue.add(key("a"));
+        let taken = queue.take().await;
+        queue.rest(&taken, Duration::from_secs(2));
+        let start = Instant::now();
+        queue.add(key("a"));
+        queue.add(key("a"));
+        queue.add(key("b"));
+        assert_eq!(queue.take().await, key("b"), "others do not wait");
+        assert_eq!(queue.take().await, key("a"));
+        assert_eq!(start.elapsed().as_secs(), 2);
+        assert_eq!(queue.try_take(), None);
+        task.abort();
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::pod::{Key, PodInfo};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,6 +23,8 @@ pub(crate) struct Queue {
     pods: HashMap<Key, Waiting>,
     active: BTreeSet<Rank>,
     timed: BTreeSet<(Instant, Key)>,
+    /// Parked pods by who refused them, so that an event is not held against pods that it cannot concern.
+    parked: HashMap<BTreeSet<usize>, HashSet<Key>>,
     counter: u64,
 }
 
@@ -84,35 +86,38 @@ impl Queue {
 
     /// No node suited the pod.
     pub(crate) fn park(&mut self, key: &Key, refused_by: BTreeSet<usize>) {
+        self.unplace(key, None);
         if let Some(waiting) = self.pods.get_mut(key) {
-            waiting.refused_by = refused_by;
+            waiting.refused_by = refused_by.clone();
+            self.parked.entry(refused_by).or_default().insert(key.clone());
             self.time(key, Place::Parked(Instant::now() + PARKED_MOST));
         }
     }
 
     /// The attempt failed for another reason than the cluster's state.
     pub(crate) fn retry(&mut self, key: &Key) {
+        self.unplace(key, None);
         if let Some(waiting) = self.pods.get(key) {
             self.time(key, Place::Backoff(waiting.tried + backoff(waiting.attempts)));
         }
     }
 
-    /// Tries parked pods again for which `hopes` holds, when their back-off is over.
-    pub(crate) fn wake(&mut self, mut hopes: impl FnMut(&PodInfo, &BTreeSet<usize>) -> bool) {
-        let parked = self.pods.iter().filter(|(_, waiting)| matches!(waiting.place, Place::Parked(_)));
-        let woken: Vec<Key> = parked
-            .filter(|(_, waiting)| hopes(&waiting.pod, &waiting.refused_by))
-            .map(|(key, _)| key.clone())
-            .collect();
+    /// Tries parked pods again for which `hopes` holds, when their back-off is over; asks only about those whose
+    /// refusers are `concerned`.
+    pub(crate) fn wake(
+        &mut self,
+        concerned: impl Fn(&BTreeSet<usize>) -> bool,
+        mut hopes: impl FnMut(&PodInfo, &BTreeSet<usize>) -> bool,
+    ) {
+        let mut woken = Vec::new();
+        for (refused_by, keys) in self.parked.iter().filter(|(refused_by, _)| concerned(refused_by)) {
+            let hopes = |key: &&Key| self.pods.get(*key).is_some_and(|waiting| hopes(&waiting.pod, refused_by));
+            woken.extend(keys.iter().filter(hopes).cloned());
+        }
         for key in woken {
             self.retry(&key);
         }
         self.release(Instant::now());
-    }
-
-    /// Whether any pod waits for help.
-    pub(crate) fn has_parked(&self) -> bool {
-        !self.timed.is_empty()
     }
 
     /// Activates what is due.
@@ -144,7 +149,6 @@ impl Queue {
     }
 
     fn time(&mut self, key: &Key, place: Place) {
-        self.unplace(key, None);
         let (Place::Backoff(at) | Place::Parked(at)) = place else { return };
         if let Some(waiting) = self.pods.get_mut(key) {
             waiting.place = place;
@@ -159,8 +163,17 @@ impl Queue {
                 let priority = priority.unwrap_or(waiting.pod.priority);
                 self.active.remove(&(Reverse(priority), counter, key.clone()));
             }
-            Place::Backoff(at) | Place::Parked(at) => {
+            Place::Backoff(at) => {
                 self.timed.remove(&(at, key.clone()));
+            }
+            Place::Parked(at) => {
+                self.timed.remove(&(at, key.clone()));
+                if let Some(keys) = self.parked.get_mut(&waiting.refused_by) {
+                    keys.remove(key);
+                    if keys.is_empty() {
+                        self.parked.remove(&waiting.refused_by);
+                    }
+                }
             }
             Place::Taken => {}
         }
@@ -204,11 +217,11 @@ mod tests {
         for wait in [1, 2, 4, 8, 10, 10] {
             let taken = queue.pop().unwrap();
             queue.park(&taken.key, [3].into());
-            queue.wake(|_, refused_by| refused_by.contains(&4));
+            queue.wake(|_| true, |_, refused_by| refused_by.contains(&4));
             tokio::time::advance(Duration::from_secs(20)).await;
             queue.release(Instant::now());
             assert!(queue.pop().is_none(), "no help came");
-            queue.wake(|_, refused_by| refused_by.contains(&3));
+            queue.wake(|_| true, |_, refused_by| refused_by.contains(&3));
             let taken = queue.pop().expect("its back-off was over");
             queue.retry(&taken.key);
             let due = queue.next_due().unwrap() - Instant::now();

@@ -14,7 +14,7 @@ use api::Reason;
 use client::{Change, Client};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use reconcile::{Clock, Recorder, Severity};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -87,8 +87,8 @@ struct Scheduler {
     cluster: Cluster,
     decider: Decider,
     queue: Queue,
-    /// Pods that count as bound although the cache has not shown it.
-    assumed: HashSet<Key>,
+    /// Pods that count as bound although the cache has not shown it, and their uids.
+    assumed: HashMap<Key, String>,
     writes: JoinSet<Outcome>,
 }
 
@@ -101,7 +101,7 @@ impl Scheduler {
             cluster: Cluster::default(),
             decider: Decider::new(options.seed),
             queue: Queue::default(),
-            assumed: HashSet::new(),
+            assumed: HashMap::new(),
             writes: JoinSet::new(),
             options,
         }
@@ -169,11 +169,16 @@ impl Scheduler {
 
     fn pod_changed(&mut self, change: Change<Pod>) {
         let key = change.key;
+        let uid = |pod: &Option<Arc<Pod>>| pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
+        if change.old.is_some() && change.new.is_some() && uid(&change.old) != uid(&change.new) {
+            // Deleted and made again between two looks.
+            self.forget(&key);
+        }
         match change.new {
             Some(pod) if pod::occupies(&pod) => {
                 let info = Arc::new(PodInfo::new(pod));
                 self.queue.remove(&key);
-                let confirmed = self.assumed.remove(&key);
+                let confirmed = self.assumed.remove(&key).is_some();
                 let known = self.cluster.place(&key).is_some();
                 let node = info.node_name.clone().unwrap_or_default();
                 self.cluster.set_pod(&node, info.clone());
@@ -183,16 +188,18 @@ impl Scheduler {
             }
             Some(pod) if pod::waits(&pod, &self.options.scheduler_name) => {
                 // An assumed pod's older states come late; only the binding's end un-assumes it.
-                if !self.assumed.contains(&key) {
+                if !self.assumed.contains_key(&key) {
                     self.queue.set(Arc::new(PodInfo::new(pod)));
                 }
             }
-            _ => {
-                self.queue.remove(&key);
-                self.assumed.remove(&key);
-                self.free(&key);
-            }
+            _ => self.forget(&key),
         }
+    }
+
+    fn forget(&mut self, key: &Key) {
+        self.queue.remove(key);
+        self.assumed.remove(key);
+        self.free(key);
     }
 
     /// A pod holds nothing of its node any more.
@@ -223,7 +230,7 @@ impl Scheduler {
         }
         let binding = self.decider.rows().iter().find_map(|row| row.bind(&self.client, &pod, &node));
         let Some(binding) = binding else { return self.binding_failed(&pod, &node, "no plugin binds") };
-        self.assumed.insert(pod.key.clone());
+        self.assumed.insert(pod.key.clone(), pod.uid.clone());
         self.cluster.set_pod(&node, pod.clone());
         wake(&mut self.queue, &self.decider, Event::PodPlaced(&pod));
         self.writes.spawn(async move {
@@ -252,7 +259,8 @@ impl Scheduler {
                 self.events.event(&*pod.pod, Severity::Normal, "Scheduled", message);
             }
             Ok(Outcome::Bound(pod, node, Err(status))) => {
-                if self.assumed.remove(&pod.key) {
+                if self.assumed.get(&pod.key) == Some(&pod.uid) {
+                    self.assumed.remove(&pod.key);
                     self.free(&pod.key);
                 }
                 // A pod that is gone, or that another scheduler has bound, needs no further try; its event comes.
@@ -292,13 +300,12 @@ impl Scheduler {
 
 /// Has parked pods tried again that the event may help.
 fn wake(queue: &mut Queue, decider: &Decider, event: Event<'_>) {
-    if !queue.has_parked() {
-        return;
-    }
     // Equal pods have equal hopes of one node.
     let mut by_shape: HashMap<u128, bool> = HashMap::new();
     let rows = decider.rows();
-    queue.wake(|pod, refused_by: &BTreeSet<usize>| {
+    let of_a_node = matches!(event, Event::Node(_) | Event::PodGone(..));
+    let concerned = |refused_by: &BTreeSet<usize>| of_a_node || refused_by.iter().any(|row| !rows[*row].is_local());
+    queue.wake(concerned, |pod, refused_by| {
         let mut suits = || match event {
             Event::Node(node) | Event::PodGone(_, node) => {
                 *by_shape.entry(pod.shape).or_insert_with(|| decider.suits_locally(pod, node))

@@ -156,6 +156,23 @@ async fn only_own_and_ungated_pods_are_placed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_made_again_under_its_name_is_another_pod() {
+    let (fake, client) = Fake::start();
+    create_node(&client, "n", "1").await;
+    let handle = start(&fake, &client);
+    create(&client, pod("p", "1")).await;
+    settle().await;
+    // Both changes reach the scheduler as one.
+    fake.set_lag(|_, _| Duration::from_secs(5));
+    let now = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+    client.delete::<Pod>("default", "p", &now).await.unwrap();
+    create(&client, pod("p", "1")).await;
+    settle().await;
+    assert_eq!(node_of(&fake, "p").as_deref(), Some("n"), "the first one's place was free");
+    handle.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_important_are_placed_first() {
     let (fake, client) = Fake::start();
     let handle = start(&fake, &client);

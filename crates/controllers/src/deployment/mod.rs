@@ -80,7 +80,7 @@ impl Reconcile for Deployments {
             ctx.events().event(&*deployment, Severity::Warning, "SelectingAll", message);
             return Ok(Action::Done);
         }
-        let sets = self.claim(ctx, &deployment).await?;
+        let Some(sets) = self.claim(ctx, &deployment).await? else { return Ok(Action::Done) };
         let pods = if plan::recreates(&deployment) { self.pods_of(key, &sets) } else { Vec::new() };
         let plan = plan::plan(&View { deployment: deployment.clone(), sets, pods }, ctx.now());
         Box::pin(apply(ctx, &deployment, plan)).await
@@ -92,13 +92,13 @@ fn selects_everything(deployment: &Deployment) -> bool {
 }
 
 impl Deployments {
-    /// The deployment's sets, after adopting and releasing.
-    async fn claim(&self, ctx: &Context, deployment: &Arc<Deployment>) -> Result<Vec<Arc<ReplicaSet>>, Error> {
+    /// The deployment's sets, after releasing; `None` if some were adopted.
+    async fn claim(&self, ctx: &Context, deployment: &Arc<Deployment>) -> Result<Option<Vec<Arc<ReplicaSet>>>, Error> {
         let meta = &deployment.metadata;
         let selector = claim::selector(&deployment.spec.selector);
         let mut sets = self.sets.get(meta.uid.as_deref().unwrap_or_default());
         sets.extend(self.sets.get(&claim::orphans(meta.namespace.as_deref().unwrap_or_default())));
-        let (mut mine, mut may_adopt) = (Vec::with_capacity(sets.len()), None);
+        let (mut mine, mut may_adopt, mut adopted) = (Vec::with_capacity(sets.len()), None, false);
         for set in sets {
             match claim::decide(meta, &selector, &set.metadata) {
                 Claim::Keep => mine.push(set),
@@ -108,14 +108,16 @@ impl Deployments {
                     }
                     if may_adopt == Some(true) {
                         claim::adopt(ctx, &**deployment, &*set).await?;
-                        // Its revision has changed: the next reconcile, which the adoption causes, works with it.
+                        adopted = true;
                     }
                 }
                 Claim::Release => claim::release(ctx, &**deployment, &*set).await?,
                 Claim::Ignore => {}
             }
         }
-        Ok(mine)
+        // An adopted set has a new revision, and may be the very one that a plan without it would make: the next
+        // reconcile, which the adoption causes, works with it.
+        Ok((!adopted).then_some(mine))
     }
 
     fn pods_of(&self, key: &Key, sets: &[Arc<ReplicaSet>]) -> Vec<Arc<Pod>> {

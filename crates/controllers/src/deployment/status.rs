@@ -106,11 +106,11 @@ impl Rollout<'_> {
         let available = sum(Set::available);
         let mut status = DeploymentStatus {
             observed_generation: self.deployment.metadata.generation,
-            replicas: Some(sum(Set::actual)),
-            updated_replicas: Some(newest.map_or(0, |newest| self.sets[newest].actual())),
-            ready_replicas: Some(sum(Set::ready)),
-            available_replicas: Some(available),
-            unavailable_replicas: Some((total(&self.sets) - available).max(0)),
+            replicas: counted(sum(Set::actual)),
+            updated_replicas: counted(newest.map_or(0, |newest| self.sets[newest].actual())),
+            ready_replicas: counted(sum(Set::ready)),
+            available_replicas: counted(available),
+            unavailable_replicas: counted((total(&self.sets) - available).max(0)),
             terminating_replicas: Some(sum(Set::terminating)),
             collision_count: self.status.collision_count,
             conditions: self.status.conditions.clone(),
@@ -202,6 +202,11 @@ impl Rollout<'_> {
         let left = (since.0 + deadline).duration_since(self.now) + SignedDuration::from_secs(1);
         Action::after(Duration::try_from(left).unwrap_or_default().max(Duration::from_secs(1)))
     }
+}
+
+/// A count as upstream's JSON has it: 0 is left out.
+fn counted(count: i32) -> Option<i32> {
+    Some(count).filter(|count| *count != 0)
 }
 
 fn has_progressed(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {

@@ -177,7 +177,7 @@ fn a_new_deployment_gets_a_set_and_becomes_available() {
     );
     assert_eq!(world.condition("Available").1, "MinimumReplicasAvailable");
     let status = status_of(&world);
-    assert_eq!((status.replicas, status.available_replicas, status.unavailable_replicas), (Some(3), Some(3), Some(0)));
+    assert_eq!((status.replicas, status.available_replicas, status.unavailable_replicas), (Some(3), Some(3), None));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Endpoints into slices, with as few writes as can be. Pure.
 //!
 //! Invariants: a slice's endpoints share address type and ports; at most `ENDPOINTS_MAX` are in one; an endpoint that
-//! stays is not moved to another slice.
+//! stays is not moved to another slice. New endpoints go where a slice is written anyway, then into the fullest that
+//! takes them all; a slice that is not needed any more becomes one that is, before it is deleted.
 
 use super::backend::Port;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -33,66 +35,104 @@ pub(super) fn identity(endpoint: &Endpoint) -> String {
     format!("{pod}/{}", endpoint.addresses.first().map_or("", String::as_str))
 }
 
-/// From the slices there are to the groups wanted. New slices are made like `meta`, whose labels, annotations and
-/// owners all slices get.
+/// A slice that stays with its group.
+struct Kept<'a> {
+    original: &'a Arc<EndpointSlice>,
+    endpoints: Vec<Endpoint>,
+    /// It is written whatever else comes in.
+    touched: bool,
+}
+
+impl Kept<'_> {
+    fn room(&self) -> usize {
+        ENDPOINTS_MAX.saturating_sub(self.endpoints.len())
+    }
+}
+
+/// From the slices there are to the groups wanted. New slices are made like `meta`, whose labels and owners all get.
 pub(super) fn changes(
     existing: &[Arc<EndpointSlice>],
     mut wanted: BTreeMap<Group, Endpoints>,
     meta: &ObjectMeta,
 ) -> Changes {
-    let mut changes = Changes::default();
-    let mut kept: BTreeMap<Group, Vec<EndpointSlice>> = BTreeMap::new();
-    for slice in existing.iter().filter(|slice| slice.metadata.deletion_timestamp.is_none()) {
-        let found = wanted.iter_mut().find(|(group, _)| is_of(slice, group));
-        let Some((group, endpoints)) = found else {
-            changes.delete.push(slice.clone());
+    let mut kept: BTreeMap<Group, Vec<Kept<'_>>> = BTreeMap::new();
+    let mut spare: Vec<&Arc<EndpointSlice>> = Vec::new();
+    for original in existing.iter().filter(|slice| slice.metadata.deletion_timestamp.is_none()) {
+        let Some((group, endpoints)) = wanted.iter_mut().find(|(group, _)| is_of(original, group)) else {
+            spare.push(original);
             continue;
         };
-        let stay = slice.endpoints.iter().flatten().filter_map(|endpoint| endpoints.remove(&identity(endpoint)));
-        let mut new = (**slice).clone();
-        new.endpoints = Some(stay.collect());
-        kept.entry(group.clone()).or_default().push(new);
+        let old = original.endpoints.as_deref().unwrap_or_default();
+        let endpoints: Vec<Endpoint> = old.iter().filter_map(|old| endpoints.remove(&identity(old))).collect();
+        let touched = endpoints != old || !is_like(&original.metadata, meta);
+        kept.entry(group.clone()).or_default().push(Kept { original, endpoints, touched });
     }
+    let (mut changes, mut new) = (Changes::default(), Vec::new());
     for (group, endpoints) in wanted {
-        let mut rest = endpoints.into_values();
-        let slices = kept.remove(&group).unwrap_or_default();
-        let (filled, empty) = fill(slices, &mut rest);
-        let none = filled.is_empty();
-        let mut rest: Vec<Endpoint> = rest.collect();
-        // A service without endpoints has one slice that says so.
-        let mut empty = empty.into_iter();
-        if none && rest.is_empty() {
-            match empty.next() {
-                Some(slice) => update_if_changed(&mut changes, existing, slice, meta),
-                None => changes.create.push(new_slice(&group, Vec::new(), meta)),
+        let mut kept = kept.remove(&group).unwrap_or_default();
+        let more = pack(&mut kept, endpoints.into_values().collect());
+        new.extend(more.into_iter().map(|endpoints| (group.clone(), endpoints)));
+        let some = kept.iter().any(|slice| !slice.endpoints.is_empty()) || new.iter().any(|(of, _)| *of == group);
+        // A group without endpoints has one slice that says so.
+        let said = (!some).then(|| kept.first().map(|slice| slice.original)).flatten();
+        if !some && said.is_none() {
+            new.push((group, Vec::new()));
+        }
+        for slice in kept {
+            let is_said = said.is_some_and(|said| Arc::ptr_eq(said, slice.original));
+            match (slice.endpoints.is_empty() && !is_said, slice.touched) {
+                (true, _) => spare.push(slice.original),
+                (false, true) => changes.update.push(written(slice.original, slice.endpoints, meta)),
+                (false, false) => {}
             }
         }
-        changes.delete.extend(empty.filter_map(|slice| original(existing, &slice).cloned()));
-        for slice in filled {
-            update_if_changed(&mut changes, existing, slice, meta);
-        }
-        while !rest.is_empty() {
-            let more = rest.split_off(rest.len().min(ENDPOINTS_MAX));
-            changes.create.push(new_slice(&group, rest, meta));
-            rest = more;
+    }
+    for (group, endpoints) in new {
+        match spare.iter().position(|spare| spare.address_type == group.0) {
+            Some(index) => {
+                let again = written(spare.swap_remove(index), endpoints, meta);
+                changes.update.push(EndpointSlice { ports: Some(ports(&group.1)), ..again });
+            }
+            None => changes.create.push(new_slice(&group, endpoints, meta)),
         }
     }
+    changes.delete.extend(spare.into_iter().cloned());
     changes
 }
 
-/// Puts new endpoints where there is room, into the fullest slices first, so that the emptiest may go; those in use,
-/// and those left empty.
-fn fill(
-    mut slices: Vec<EndpointSlice>,
-    rest: &mut impl Iterator<Item = Endpoint>,
-) -> (Vec<EndpointSlice>, Vec<EndpointSlice>) {
-    let len = |slice: &EndpointSlice| slice.endpoints.as_ref().map_or(0, Vec::len);
-    slices.sort_by_key(|slice| std::cmp::Reverse(len(slice)));
-    for slice in &mut slices {
-        let room = ENDPOINTS_MAX.saturating_sub(len(slice));
-        slice.endpoints.get_or_insert_default().extend(rest.take(room));
+/// Finds room for new endpoints; those of slices yet to be made.
+fn pack(kept: &mut [Kept<'_>], mut rest: Vec<Endpoint>) -> Vec<Vec<Endpoint>> {
+    kept.sort_by_key(|slice| Reverse(slice.endpoints.len()));
+    for slice in kept.iter_mut().filter(|slice| slice.touched) {
+        let left = rest.split_off(rest.len().min(slice.room()));
+        slice.endpoints.append(&mut rest);
+        rest = left;
     }
-    slices.into_iter().partition(|slice| len(slice) > 0)
+    let mut new = Vec::new();
+    while !rest.is_empty() {
+        let fits = |slice: &&mut Kept<'_>| !slice.touched && slice.room() >= rest.len();
+        if let Some(slice) = kept.iter_mut().find(fits) {
+            slice.touched = true;
+            slice.endpoints.append(&mut rest);
+            break;
+        }
+        let left = rest.split_off(rest.len().min(ENDPOINTS_MAX));
+        new.push(rest);
+        rest = left;
+    }
+    new
+}
+
+fn is_like(slice: &ObjectMeta, meta: &ObjectMeta) -> bool {
+    slice.labels == meta.labels && slice.owner_references == meta.owner_references
+}
+
+fn written(original: &EndpointSlice, endpoints: Vec<Endpoint>, meta: &ObjectMeta) -> EndpointSlice {
+    let mut slice = original.clone();
+    slice.metadata.labels.clone_from(&meta.labels);
+    slice.metadata.owner_references.clone_from(&meta.owner_references);
+    slice.endpoints = Some(endpoints);
+    slice
 }
 
 fn is_of(slice: &EndpointSlice, (address_type, ports): &Group) -> bool {
@@ -111,50 +151,22 @@ fn is_of(slice: &EndpointSlice, (address_type, ports): &Group) -> bool {
     slice.address_type == *address_type && has == *ports
 }
 
-fn original<'a>(existing: &'a [Arc<EndpointSlice>], slice: &EndpointSlice) -> Option<&'a Arc<EndpointSlice>> {
-    existing.iter().find(|original| original.metadata.name == slice.metadata.name)
-}
-
-fn update_if_changed(
-    changes: &mut Changes,
-    existing: &[Arc<EndpointSlice>],
-    mut slice: EndpointSlice,
-    meta: &ObjectMeta,
-) {
-    slice.metadata.labels = meta.labels.clone();
-    slice.metadata.owner_references = meta.owner_references.clone();
-    let same = original(existing, &slice).is_some_and(|original| {
-        original.metadata.labels == slice.metadata.labels
-            && original.metadata.owner_references == slice.metadata.owner_references
-            && original.endpoints.as_deref().unwrap_or_default() == slice.endpoints.as_deref().unwrap_or_default()
-    });
-    if !same {
-        slice.metadata.annotations = merged(slice.metadata.annotations, meta.annotations.as_ref());
-        changes.update.push(slice);
-    }
-}
-
-fn merged(
-    annotations: Option<BTreeMap<String, String>>,
-    new: Option<&BTreeMap<String, String>>,
-) -> Option<BTreeMap<String, String>> {
-    let mut all = annotations.unwrap_or_default();
-    all.extend(new.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
-    Some(all).filter(|all| !all.is_empty())
-}
-
-fn new_slice((address_type, ports): &Group, endpoints: Vec<Endpoint>, meta: &ObjectMeta) -> EndpointSlice {
+fn ports(ports: &[Port]) -> Vec<EndpointPort> {
     let port = |port: &Port| EndpointPort {
         name: Some(port.name.clone()),
         port: Some(port.number),
         protocol: Some(port.protocol.clone()),
         app_protocol: port.app_protocol.clone(),
     };
+    ports.iter().map(port).collect()
+}
+
+fn new_slice(group: &Group, endpoints: Vec<Endpoint>, meta: &ObjectMeta) -> EndpointSlice {
     EndpointSlice {
         metadata: meta.clone(),
-        address_type: (*address_type).to_owned(),
+        address_type: group.0.to_owned(),
         endpoints: Some(endpoints),
-        ports: Some(ports.iter().map(port).collect()),
+        ports: Some(ports(&group.1)),
     }
 }
 
@@ -162,26 +174,27 @@ fn new_slice((address_type, ports): &Group, endpoints: Vec<Endpoint>, meta: &Obj
 mod tests {
     use super::*;
 
-    fn group() -> Group {
-        ("IPv4", vec![Port { name: "http".to_owned(), protocol: "TCP".to_owned(), number: 80, app_protocol: None }])
+    fn group(port: i32) -> Group {
+        ("IPv4", vec![Port { name: "http".to_owned(), protocol: "TCP".to_owned(), number: port, app_protocol: None }])
     }
 
     fn wanted(addresses: impl Iterator<Item = usize>) -> BTreeMap<Group, Endpoints> {
-        let endpoint = |n| Endpoint { addresses: vec![format!("10.0.{:03}", n)], ..Endpoint::default() };
+        let endpoint = |n| Endpoint { addresses: vec![format!("10.0.{}.{}", n / 256, n % 256)], ..Endpoint::default() };
         let endpoints = addresses.map(endpoint).map(|endpoint| (identity(&endpoint), endpoint)).collect();
-        BTreeMap::from([(group(), endpoints)])
+        BTreeMap::from([(group(80), endpoints)])
     }
 
-    /// Applies changes as a server would; how many slices were written.
+    /// Applies changes as a server would; how many slices were created, updated and deleted.
     fn apply(existing: &mut Vec<Arc<EndpointSlice>>, wanted: BTreeMap<Group, Endpoints>) -> (usize, usize, usize) {
         let changes = changes(existing, wanted, &ObjectMeta::default());
         let counts = (changes.create.len(), changes.update.len(), changes.delete.len());
-        let gone: Vec<_> = changes.delete.iter().chain(&[]).map(|slice| slice.metadata.name.clone()).collect();
+        let gone: Vec<_> = changes.delete.iter().map(|slice| slice.metadata.name.clone()).collect();
         let updated: Vec<_> = changes.update.iter().map(|slice| slice.metadata.name.clone()).collect();
-        existing.retain(|slice| !gone.contains(&slice.metadata.name) && !updated.contains(&slice.metadata.name));
+        let stays = |name: &Option<String>| !gone.contains(name) && !updated.contains(name);
+        existing.retain(|slice| stays(&slice.metadata.name));
         existing.extend(changes.update.into_iter().map(Arc::new));
-        for mut slice in changes.create {
-            slice.metadata.name = Some(format!("s{}-{}", existing.len(), slice.endpoints.as_ref().unwrap().len()));
+        for (index, mut slice) in changes.create.into_iter().enumerate() {
+            slice.metadata.name = Some(format!("s{}-{index}", existing.len()));
             existing.push(Arc::new(slice));
         }
         counts
@@ -199,12 +212,29 @@ mod tests {
         assert_eq!(apply(&mut slices, wanted(0..250)), (3, 0, 0));
         assert_eq!(sizes(&slices), [50, 100, 100]);
         assert_eq!(apply(&mut slices, wanted(0..250)), (0, 0, 0), "nothing changed");
-        assert_eq!(apply(&mut slices, wanted(0..251)), (0, 1, 0));
-        assert_eq!(apply(&mut slices, wanted((0..250).filter(|n| *n != 7))), (0, 2, 0));
-        assert_eq!(apply(&mut slices, wanted(0..20)), (0, 1, 2));
+        assert_eq!(apply(&mut slices, wanted(0..251)), (0, 1, 0), "the one with room is filled");
+        assert_eq!(apply(&mut slices, wanted(1..252)), (0, 1, 0), "one leaves and its place is taken");
+        assert_eq!(apply(&mut slices, wanted(1..312)), (1, 0, 0), "none has room for so many");
+        assert_eq!(sizes(&slices), [51, 60, 100, 100]);
+        assert_eq!(apply(&mut slices, wanted(1..314)), (0, 1, 0));
+        assert_eq!(sizes(&slices), [51, 62, 100, 100], "the fullest that takes them");
+        assert_eq!(apply(&mut slices, wanted(1..20)), (0, 1, 3));
         assert_eq!(apply(&mut slices, wanted(0..0)), (0, 1, 0), "an empty slice says that there are none");
         assert_eq!(sizes(&slices), [0]);
         assert_eq!(apply(&mut slices, wanted(0..1)), (0, 1, 0));
         assert_eq!(apply(&mut slices, BTreeMap::new()), (0, 0, 1));
+    }
+
+    #[test]
+    fn a_slice_that_is_not_needed_becomes_one_that_is() {
+        let mut slices = Vec::new();
+        apply(&mut slices, wanted(0..150));
+        let others = wanted(0..150).into_values().map(|endpoints| (group(90), endpoints)).collect();
+        assert_eq!(apply(&mut slices, others), (0, 2, 0), "other ports");
+        assert!(slices.iter().all(|slice| slice.ports.as_ref().unwrap()[0].port == Some(90)));
+        let none = BTreeMap::from([(("IPv4", Vec::new()), Endpoints::new())]);
+        assert_eq!(apply(&mut slices, none), (0, 1, 1));
+        let v6 = BTreeMap::from([(("IPv6", Vec::new()), Endpoints::new())]);
+        assert_eq!(apply(&mut slices, v6), (1, 0, 1), "an address type never changes");
     }
 }

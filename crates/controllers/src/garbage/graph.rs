@@ -1,44 +1,59 @@
 //! Who owns whom, over all kinds. Pure.
+//!
+//! Bound: an entry per object that has an owner, is one, or waits to be let go; all others are not kept. A uid is never
+//! used again, so that what is gone stays gone, and is remembered while something still names it as its owner.
 
 use crate::follow::Meta;
 use api::resource::ResourceDef;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use std::collections::{HashMap, HashSet};
+use reconcile::Key;
+use std::collections::{BTreeSet, HashMap};
 
 pub(super) const FOREGROUND: &str = "foregroundDeletion";
 pub(super) const ORPHAN: &str = "orphan";
 
-/// One object. Bound of the graph: one per live object of the followed kinds.
-#[derive(Clone)]
+/// What an object's deletion waits for on our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Not deleted, or nothing of ours holds it.
+    No,
+    /// For its dependents to be gone.
+    Foreground,
+    /// For its dependents to forget it.
+    Orphan,
+}
+
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) def: &'static ResourceDef,
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) uid: String,
-    pub(super) revision: String,
-    pub(super) deleting: bool,
-    pub(super) finalizers: Vec<String>,
-    pub(super) owners: Vec<OwnerReference>,
+    pub(super) namespace: Box<str>,
+    pub(super) name: Box<str>,
+    pub(super) owners: Box<[Reference]>,
+    pub(super) deleted: bool,
+    pub(super) ending: Ending,
+    /// Told of since its kind was last listed.
+    listed: bool,
 }
 
-impl Node {
-    fn waits_for_dependents(&self) -> bool {
-        self.deleting && self.finalizers.iter().any(|name| name == FOREGROUND)
-    }
-
-    fn blocks(&self, owner: &str) -> bool {
-        self.owners.iter().any(|reference| reference.uid == owner && reference.block_owner_deletion == Some(true))
-    }
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub(super) uid: Key,
+    /// `None`: a kind that is not known here.
+    pub(super) def: Option<&'static ResourceDef>,
+    pub(super) name: Box<str>,
+    pub(super) blocks: bool,
 }
 
-/// An owner's state, as far as its dependents are concerned.
+/// An owner's state, as far as one of its dependents is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     There,
     /// There, and waiting for its dependents to go.
     Waiting,
     Gone,
-    /// Not in the graph.
+    /// Another object than the reference says has this uid: of another namespace, name or kind.
+    Elsewhere,
+    /// The graph cannot say.
     Unknown,
 }
 
@@ -47,146 +62,355 @@ pub(super) enum Owner {
 pub(super) enum Verdict {
     Keep,
     /// It stays, without these owners.
-    Forget(Vec<String>),
+    Forget(Vec<Key>),
     Delete {
         /// Its own dependents have to go before it, as somebody waits for all.
         foreground: bool,
     },
 }
 
+enum Presence {
+    /// Named as an owner, and not seen itself.
+    Unknown,
+    There(Node),
+    Gone,
+}
+
+struct Entry {
+    presence: Presence,
+    dependents: BTreeSet<Key>,
+}
+
+impl Entry {
+    fn unknown() -> Entry {
+        Entry { presence: Presence::Unknown, dependents: BTreeSet::new() }
+    }
+
+    fn is_idle(&self) -> bool {
+        let holds = |node: &Node| !node.owners.is_empty() || node.ending != Ending::No;
+        self.dependents.is_empty() && !matches!(&self.presence, Presence::There(node) if holds(node))
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Graph {
-    nodes: HashMap<String, Node>,
-    dependents: HashMap<String, HashSet<String>>,
+    entries: HashMap<Key, Entry>,
+}
+
+/// The built-in row of a kind, of whatever version.
+fn resolve(owner: &OwnerReference) -> Option<&'static ResourceDef> {
+    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+    let mut defs = api::object::builtin().iter().map(|row| row.def());
+    defs.find(|def| def.kind == owner.kind && def.group == group)
+}
+
+pub(super) fn ending(meta: &Meta) -> Ending {
+    let has = |name: &str| meta.finalizers.iter().any(|finalizer| finalizer == name);
+    match meta.deletion_timestamp {
+        Some(_) if has(ORPHAN) => Ending::Orphan,
+        Some(_) if has(FOREGROUND) => Ending::Foreground,
+        _ => Ending::No,
+    }
+}
+
+impl Node {
+    fn new(def: &'static ResourceDef, meta: &Meta) -> Node {
+        let reference = |owner: &OwnerReference| Reference {
+            uid: owner.uid.as_str().into(),
+            def: resolve(owner),
+            name: owner.name.as_str().into(),
+            blocks: owner.block_owner_deletion == Some(true),
+        };
+        Node {
+            def,
+            namespace: meta.namespace.as_str().into(),
+            name: meta.name.as_str().into(),
+            owners: meta.owner_references.iter().map(reference).collect(),
+            deleted: meta.deletion_timestamp.is_some(),
+            ending: ending(meta),
+            listed: true,
+        }
+    }
+
+    /// The namespace in which an owner of that kind has to be; `None`: it cannot be anywhere.
+    pub(super) fn owners_namespace(&self, def: &ResourceDef) -> Option<&str> {
+        match (def.namespaced(), self.def.namespaced()) {
+            (false, _) => Some(""),
+            (true, true) => Some(&self.namespace),
+            (true, false) => None,
+        }
+    }
 }
 
 impl Graph {
-    pub(super) fn get(&self, uid: &str) -> Option<Node> {
-        self.nodes.get(uid).cloned()
-    }
-
-    pub(super) fn owner(&self, uid: &str) -> Owner {
-        match self.nodes.get(uid) {
-            Some(node) if node.waits_for_dependents() => Owner::Waiting,
-            Some(_) => Owner::There,
-            None => Owner::Unknown,
+    fn node(&self, uid: &str) -> Option<&Node> {
+        match &self.entries.get(uid)?.presence {
+            Presence::There(node) => Some(node),
+            Presence::Unknown | Presence::Gone => None,
         }
     }
 
-    pub(super) fn dependents(&self, uid: &str) -> Vec<Node> {
-        self.dependents.get(uid).into_iter().flatten().filter_map(|uid| self.get(uid)).collect()
+    pub(super) fn get(&self, uid: &str) -> Option<Node> {
+        self.node(uid).cloned()
+    }
+
+    /// What is known of an owner that `node` names.
+    pub(super) fn owner(&self, node: &Node, reference: &Reference) -> Owner {
+        let is_named = |owner: &Node| {
+            let def = reference.def.filter(|def| def.kind == owner.def.kind && def.group == owner.def.group);
+            let namespace = def.and_then(|def| node.owners_namespace(def));
+            namespace == Some(&*owner.namespace) && owner.name == reference.name
+        };
+        match self.entries.get(&reference.uid).map(|entry| &entry.presence) {
+            Some(Presence::Gone) => Owner::Gone,
+            Some(Presence::There(owner)) if !is_named(owner) => Owner::Elsewhere,
+            Some(Presence::There(owner)) if owner.ending == Ending::Foreground => Owner::Waiting,
+            Some(Presence::There(_)) => Owner::There,
+            Some(Presence::Unknown) | None => Owner::Unknown,
+        }
+    }
+
+    pub(super) fn namespace_of(&self, uid: &str) -> Option<String> {
+        self.node(uid).map(|node| node.namespace.to_string())
+    }
+
+    fn dependents_of(&self, uid: &str) -> impl Iterator<Item = (&Key, &Node)> {
+        let uids = self.entries.get(uid).into_iter().flat_map(|entry| &entry.dependents);
+        uids.filter_map(|uid| Some((uid, self.node(uid)?)))
+    }
+
+    pub(super) fn dependents(&self, uid: &str) -> Vec<(Key, Node)> {
+        self.dependents_of(uid).map(|(uid, node)| (uid.clone(), node.clone())).collect()
     }
 
     pub(super) fn has_dependents(&self, uid: &str) -> bool {
-        self.dependents.contains_key(uid)
+        self.dependents_of(uid).next().is_some()
     }
 
-    /// Whether the owner, who waits, has dependents that hold it.
-    pub(super) fn blocks(&self, uid: &str) -> bool {
-        let mut dependents = self.dependents.get(uid).into_iter().flatten();
-        dependents.any(|dependent| self.nodes.get(dependent).is_some_and(|node| node.blocks(uid)))
+    /// Whether a dependent itself waits for its own: two that own each other would wait for ever.
+    pub(super) fn has_waiting_dependent(&self, uid: &str) -> bool {
+        self.dependents_of(uid).any(|(_, node)| node.ending == Ending::Foreground)
+    }
+
+    /// Whether the object has dependents that hold back its foreground deletion.
+    pub(super) fn is_blocked(&self, uid: &str) -> bool {
+        let blocks = |node: &Node| node.owners.iter().any(|owner| &*owner.uid == uid && owner.blocks);
+        self.dependents_of(uid).any(|(_, node)| blocks(node))
     }
 
     /// Takes in an object's state; the uids that are to be looked at.
-    pub(super) fn set(&mut self, def: &'static ResourceDef, meta: Meta) -> Vec<String> {
-        let uid = meta.uid.clone();
-        let new = Node {
-            def,
-            namespace: meta.namespace,
-            name: meta.name,
-            uid: meta.uid,
-            revision: meta.resource_version,
-            deleting: meta.deletion_timestamp.is_some(),
-            finalizers: meta.finalizers,
-            owners: meta.owner_references,
+    pub(super) fn set(&mut self, def: &'static ResourceDef, meta: &Meta) -> Vec<Key> {
+        let uid = meta.uid.as_str();
+        let plain = meta.owner_references.is_empty() && ending(meta) == Ending::No;
+        if plain && !self.entries.contains_key(uid) {
+            return Vec::new();
+        }
+        let (uid, new): (Key, Node) = (uid.into(), Node::new(def, meta));
+        let entry = self.entries.entry(uid.clone()).or_insert_with(Entry::unknown);
+        let old = std::mem::replace(&mut entry.presence, Presence::There(new.clone()));
+        let (old_owners, old_ending) = match old {
+            Presence::There(old) => (old.owners, old.ending),
+            Presence::Unknown | Presence::Gone => (Box::default(), Ending::No),
         };
-        let old = self.nodes.get(&uid).map(|old| (old.owners.clone(), old.waits_for_dependents(), old.deleting));
-        let (old_owners, waited, was_deleting) = old.unwrap_or_default();
         let mut look = Vec::new();
         if old_owners != new.owners {
-            for owner in &old_owners {
-                self.unlink(&owner.uid, &uid);
-                // It may have waited for this one.
-                look.push(owner.uid.clone());
-            }
-            for owner in &new.owners {
-                self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
-            }
-            if !new.owners.is_empty() {
-                look.push(uid.clone());
-            }
+            look.extend((!new.owners.is_empty()).then(|| uid.clone()));
+            self.relink(&uid, &old_owners, &new.owners);
+            // They may have waited for this one.
+            look.extend(old_owners.iter().map(|owner| owner.uid.clone()));
         }
-        if new.waits_for_dependents() && !waited {
-            look.extend(self.dependents.get(&uid).into_iter().flatten().cloned());
-        }
-        if new.deleting
-            && (!was_deleting || new.waits_for_dependents() || new.finalizers.iter().any(|name| name == ORPHAN))
-        {
+        if new.ending != Ending::No {
             look.push(uid.clone());
         }
-        self.nodes.insert(uid, new);
+        if new.ending == Ending::Foreground && old_ending != Ending::Foreground {
+            look.extend(self.dependents_of(&uid).map(|(uid, _)| uid.clone()));
+        }
+        self.tidy(&uid);
         look
+    }
+
+    /// An owner that was asked for and is there. As `set`, unless more is known of it already.
+    pub(super) fn found(&mut self, def: &'static ResourceDef, meta: &Meta) -> Vec<Key> {
+        let entry = self.entries.get(meta.uid.as_str());
+        if entry.is_some_and(|entry| matches!(entry.presence, Presence::Unknown)) { self.set(def, meta) } else { Vec::new() }
     }
 
     /// An object is gone; the uids that are to be looked at.
-    pub(super) fn remove(&mut self, uid: &str) -> Vec<String> {
-        let Some(node) = self.nodes.remove(uid) else { return Vec::new() };
-        let mut look: Vec<String> = self.dependents.get(uid).into_iter().flatten().cloned().collect();
-        for owner in node.owners {
-            self.unlink(&owner.uid, uid);
-            look.push(owner.uid);
+    pub(super) fn remove(&mut self, uid: &str) -> Vec<Key> {
+        let Some(uid) = self.entries.get_key_value(uid).map(|(uid, _)| uid.clone()) else { return Vec::new() };
+        let entry = self.entries.entry(uid.clone()).or_insert_with(Entry::unknown);
+        let old = std::mem::replace(&mut entry.presence, Presence::Gone);
+        let mut look: Vec<Key> = entry.dependents.iter().cloned().collect();
+        if let Presence::There(node) = old {
+            self.relink(&uid, &node.owners, &[]);
+            look.extend(node.owners.iter().map(|owner| owner.uid.clone()));
         }
+        self.tidy(&uid);
         look
     }
 
-    fn unlink(&mut self, owner: &str, dependent: &str) {
-        if let Some(dependents) = self.dependents.get_mut(owner) {
-            dependents.remove(dependent);
-            if dependents.is_empty() {
-                self.dependents.remove(owner);
+    /// All objects of a kind are about to be told of.
+    pub(super) fn list_begins(&mut self, def: &ResourceDef) {
+        for entry in self.entries.values_mut() {
+            if let Presence::There(node) = &mut entry.presence
+                && std::ptr::eq(node.def, def)
+            {
+                node.listed = false;
             }
+        }
+    }
+
+    /// They were; the uids that are to be looked at, as what was not told of is gone.
+    pub(super) fn list_ends(&mut self, def: &ResourceDef) -> Vec<Key> {
+        let is_gone = |node: &Node| std::ptr::eq(node.def, def) && !node.listed;
+        let gone: Vec<Key> =
+            self.entries.keys().filter(|uid| self.node(uid).is_some_and(is_gone)).cloned().collect();
+        gone.iter().flat_map(|uid| self.remove(uid)).collect()
+    }
+
+    fn relink(&mut self, uid: &Key, old: &[Reference], new: &[Reference]) {
+        for owner in new {
+            let entry = self.entries.entry(owner.uid.clone()).or_insert_with(Entry::unknown);
+            entry.dependents.insert(uid.clone());
+        }
+        for owner in old.iter().filter(|owner| new.iter().all(|new| new.uid != owner.uid)) {
+            if let Some(entry) = self.entries.get_mut(&owner.uid) {
+                entry.dependents.remove(uid);
+            }
+            self.tidy(&owner.uid);
+        }
+    }
+
+    fn tidy(&mut self, uid: &Key) {
+        if self.entries.get(uid).is_some_and(Entry::is_idle) {
+            self.entries.remove(uid);
         }
     }
 }
 
 /// An object stays while one of its owners does; it goes when none is left that would keep it.
-pub(super) fn verdict(owners: &[(OwnerReference, Owner)], has_dependents: bool) -> Verdict {
-    let there = owners.iter().any(|(_, state)| matches!(state, Owner::There | Owner::Unknown));
-    let parted: Vec<String> = owners
-        .iter()
-        .filter(|(_, state)| matches!(state, Owner::Gone | Owner::Waiting))
-        .map(|(owner, _)| owner.uid.clone())
-        .collect();
-    match (there, parted.is_empty()) {
-        (_, true) => Verdict::Keep,
-        (true, false) => Verdict::Forget(parted),
-        (false, false) => {
-            let awaited = owners.iter().any(|(_, state)| *state == Owner::Waiting);
-            Verdict::Delete { foreground: awaited && has_dependents }
-        }
+pub(super) fn verdict(owners: &[(Key, Owner)], has_dependents: bool) -> Verdict {
+    let is_parted = |state: &Owner| matches!(state, Owner::Gone | Owner::Elsewhere | Owner::Waiting);
+    let parted: Vec<Key> =
+        owners.iter().filter(|(_, state)| is_parted(state)).map(|(owner, _)| owner.clone()).collect();
+    if parted.is_empty() {
+        return Verdict::Keep;
     }
+    if parted.len() < owners.len() {
+        return Verdict::Forget(parted);
+    }
+    let awaited = owners.iter().any(|(_, state)| *state == Owner::Waiting);
+    Verdict::Delete { foreground: awaited && has_dependents }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn check(owners: &[Owner], has_dependents: bool, want: Verdict) {
-        let owner = |(index, state): (usize, &Owner)| {
-            (OwnerReference { uid: index.to_string(), ..OwnerReference::default() }, *state)
-        };
-        let owners: Vec<_> = owners.iter().enumerate().map(owner).collect();
+        let owners: Vec<(Key, Owner)> =
+            owners.iter().enumerate().map(|(index, state)| (index.to_string().into(), *state)).collect();
         assert_eq!(verdict(&owners, has_dependents), want, "{owners:?}");
     }
 
     #[test]
     fn an_object_goes_with_its_last_owner() {
-        use Owner::{Gone, There, Waiting};
+        use Owner::{Elsewhere, Gone, There, Unknown, Waiting};
         check(&[There], false, Verdict::Keep);
+        check(&[Unknown], false, Verdict::Keep);
         check(&[Gone], true, Verdict::Delete { foreground: false });
-        check(&[There, Gone], false, Verdict::Forget(vec!["1".to_owned()]));
-        check(&[Waiting, There], true, Verdict::Forget(vec!["0".to_owned()]));
+        check(&[Elsewhere, Gone], true, Verdict::Delete { foreground: false });
+        check(&[There, Gone], false, Verdict::Forget(vec!["1".into()]));
+        check(&[Waiting, There], true, Verdict::Forget(vec!["0".into()]));
         check(&[Waiting, Gone], true, Verdict::Delete { foreground: true });
         check(&[Waiting], false, Verdict::Delete { foreground: false });
+    }
+
+    fn def() -> &'static ResourceDef {
+        api::object::find("", "v1", "configmaps").unwrap().def()
+    }
+
+    /// A config map; its uid is its name.
+    fn meta(name: &str, owners: &[&str], deletion: Option<&str>) -> Meta {
+        let owners: Vec<_> = owners
+            .iter()
+            .map(|owner| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": owner, "blockOwnerDeletion": true}))
+            .collect();
+        serde_json::from_value(json!({"name": name, "namespace": "d", "uid": name, "ownerReferences": owners,
+            "deletionTimestamp": deletion.map(|_| "2026-01-01T00:00:00Z"), "finalizers": Vec::from_iter(deletion)}))
+        .unwrap()
+    }
+
+    fn sorted(mut uids: Vec<Key>) -> Vec<String> {
+        uids.sort();
+        uids.dedup();
+        uids.iter().map(ToString::to_string).collect()
+    }
+
+    fn set(graph: &mut Graph, name: &str, owners: &[&str], deletion: Option<&str>) -> Vec<String> {
+        sorted(graph.set(def(), &meta(name, owners, deletion)))
+    }
+
+    fn kept(graph: &Graph) -> Vec<String> {
+        sorted(graph.entries.keys().cloned().collect())
+    }
+
+    #[test]
+    fn only_owners_and_owned_are_kept() {
+        let mut graph = Graph::default();
+        assert!(set(&mut graph, "root", &[], None).is_empty());
+        assert!(kept(&graph).is_empty(), "nobody knows of its dependents yet");
+        assert_eq!(set(&mut graph, "child", &["root"], None), ["child"]);
+        let child = graph.get("child").unwrap();
+        assert_eq!(graph.owner(&child, &child.owners[0]), Owner::Unknown);
+        assert!(sorted(graph.found(def(), &meta("root", &[], None))).is_empty());
+        assert_eq!(graph.owner(&child, &child.owners[0]), Owner::There);
+        assert!(set(&mut graph, "child", &["root"], None).is_empty(), "nothing new");
+        assert_eq!(kept(&graph), ["child", "root"]);
+        assert_eq!(set(&mut graph, "root", &[], Some(FOREGROUND)), ["child", "root"]);
+        assert_eq!(graph.owner(&child, &child.owners[0]), Owner::Waiting);
+        assert!(graph.is_blocked("root"));
+        assert_eq!(sorted(graph.remove("child")), ["root"]);
+        assert!(!graph.is_blocked("root"));
+        assert!(graph.remove("root").is_empty());
+        assert!(kept(&graph).is_empty());
+    }
+
+    #[test]
+    fn what_is_gone_is_remembered_while_it_is_named() {
+        let mut graph = Graph::default();
+        set(&mut graph, "child", &["root"], None);
+        assert_eq!(sorted(graph.remove("root")), ["child"], "deleted before it was seen");
+        assert!(graph.found(def(), &meta("root", &[], None)).is_empty(), "an answer from before the deletion");
+        let child = graph.get("child").unwrap();
+        assert_eq!(graph.owner(&child, &child.owners[0]), Owner::Gone);
+        assert_eq!(set(&mut graph, "child", &[], None), ["root"]);
+        assert!(kept(&graph).is_empty());
+    }
+
+    #[test]
+    fn an_owner_is_who_the_reference_says() {
+        let mut graph = Graph::default();
+        set(&mut graph, "child", &["root"], None);
+        let mut elsewhere = meta("root", &[], None);
+        elsewhere.namespace = "other".to_owned();
+        graph.found(def(), &elsewhere);
+        let child = graph.get("child").unwrap();
+        assert_eq!(graph.owner(&child, &child.owners[0]), Owner::Elsewhere);
+    }
+
+    #[test]
+    fn what_a_list_does_not_tell_of_is_gone() {
+        let mut graph = Graph::default();
+        set(&mut graph, "a", &["root"], None);
+        set(&mut graph, "b", &["a"], None);
+        set(&mut graph, "c", &["a"], None);
+        graph.list_begins(def());
+        set(&mut graph, "b", &["a"], None);
+        assert_eq!(sorted(graph.list_ends(def())), ["a", "b", "c", "root"]);
+        assert_eq!(kept(&graph), ["a", "b"]);
+        let b = graph.get("b").unwrap();
+        assert_eq!(graph.owner(&b, &b.owners[0]), Owner::Gone);
     }
 }

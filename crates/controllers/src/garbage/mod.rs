@@ -1,36 +1,52 @@
 //! Garbage: objects whose owners are gone are deleted, and owners wait for theirs or let them go, as their deletion asks.
 //!
-//! Event-driven: one graph over all kinds. Keys are uids. An owner that the graph does not have is asked for once at
-//! the server, since a watch may lag.
+//! One graph over all kinds, fed by watches; keys are uids. Invariants: nothing is deleted because a watch lags: an
+//! owner that the graph does not have is asked for at the server, and so is every object before it is changed.
 
 mod graph;
+mod objects;
 
 use crate::follow::{Told, follow};
 use crate::table::Start;
 use api::resource::{ResourceDef, Verbs};
-use api::{Reason, Status};
 use async_trait::async_trait;
-use client::{PatchType, Request, Verb};
-use graph::{FOREGROUND, Graph, Node, ORPHAN, Owner, Verdict};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, OwnerReference, Preconditions};
+use graph::{Ending, FOREGROUND, Graph, Node, ORPHAN, Owner, Reference, Verdict};
+use k8s_openapi::api::core::v1::ObjectReference;
 use parking_lot::Mutex;
-use reconcile::{Action, Context, Controller, Error, Key, Reconcile, in_batches};
-use serde::Serialize;
+use reconcile::{Action, Context, Controller, Error, Key, Reconcile, Severity, in_batches};
 use std::sync::Arc;
 
 /// Kinds of which nothing is owned and that come in crowds.
 const NOT_FOLLOWED: [&str; 1] = ["Event"];
+/// Deletions mostly wait for the API, and a large owner's dependents are many.
+const WORKERS: usize = 16;
 
 pub(crate) fn controller(start: &Start) -> Controller {
     let graph: Arc<Mutex<Graph>> = Arc::default();
-    let mut controller = Controller::new("garbage-collector", Garbage { graph: graph.clone() });
+    let mut controller = Controller::new("garbage-collector", Garbage { graph: graph.clone() }).workers(WORKERS);
     for def in kinds() {
         let (transport, graph) = (start.client.transport().clone(), graph.clone());
         controller = controller.source(move |mut feed| async move {
-            follow(transport, def, move |told| match told {
-                Told::Started => feed.started(),
-                Told::Is(meta) => graph.lock().set(def, *meta).into_iter().for_each(|uid| feed.add(uid.into())),
-                Told::Gone(uid) => graph.lock().remove(&uid).into_iter().for_each(|uid| feed.add(uid.into())),
+            follow(transport, def, move |told| {
+                let mut graph = graph.lock();
+                let look = match told {
+                    Told::Listing => {
+                        graph.list_begins(def);
+                        Vec::new()
+                    }
+                    Told::Is(meta) => graph.set(def, &meta),
+                    Told::Gone(uid) => graph.remove(&uid),
+                    Told::Listed => {
+                        feed.started();
+                        graph.list_ends(def)
+                    }
+                    Told::NotServed => {
+                        feed.started();
+                        Vec::new()
+                    }
+                };
+                drop(graph);
+                look.into_iter().for_each(|uid| feed.add(uid));
             })
             .await;
         });
@@ -49,174 +65,114 @@ struct Garbage {
 
 #[async_trait]
 impl Reconcile for Garbage {
-    async fn reconcile(&self, ctx: &Context, key: &Key) -> Result<Action, Error> {
-        let Some(node) = self.graph.lock().get(key) else { return Ok(Action::Done) };
-        if node.deleting && node.finalizers.iter().any(|name| name == ORPHAN) {
-            return self.orphan(ctx, &node).await;
+    async fn reconcile(&self, ctx: &Context, uid: &Key) -> Result<Action, Error> {
+        let Some(node) = self.graph.lock().get(uid) else { return Ok(Action::Done) };
+        match node.ending {
+            Ending::Orphan => self.orphan(ctx, uid, &node).await?,
+            // What it waits for is asked to go on its own; each that is gone wakes it again.
+            Ending::Foreground if self.graph.lock().is_blocked(uid) => {}
+            Ending::Foreground => objects::remove_finalizer(ctx, uid, &node, FOREGROUND).await?,
+            Ending::No if node.deleted || node.owners.is_empty() => {}
+            Ending::No => self.judge(ctx, uid, &node).await?,
         }
-        if node.deleting && node.finalizers.iter().any(|name| name == FOREGROUND) {
-            // What it waits for is asked to go; each that is gone wakes it again.
-            let waits = self.graph.lock().blocks(&node.uid);
-            return if waits { Ok(Action::Done) } else { self.without_finalizer(ctx, &node, FOREGROUND).await };
-        }
-        if node.deleting || node.owners.is_empty() {
-            return Ok(Action::Done);
-        }
-        self.judge(ctx, &node).await
+        Ok(Action::Done)
     }
 }
 
 impl Garbage {
     /// Decides by an object's owners whether it stays.
-    async fn judge(&self, ctx: &Context, node: &Node) -> Result<Action, Error> {
+    async fn judge(&self, ctx: &Context, uid: &Key, node: &Node) -> Result<(), Error> {
         let mut owners = Vec::with_capacity(node.owners.len());
-        for owner in &node.owners {
-            let known = self.graph.lock().owner(&owner.uid);
-            let state = match known {
-                Owner::Unknown => look(ctx, node, owner).await?,
-                known => known,
-            };
-            owners.push((owner.clone(), state));
+        for reference in &node.owners {
+            owners.push((reference.uid.clone(), self.owner(ctx, uid, node, reference).await?));
         }
-        let has_dependents = self.graph.lock().has_dependents(&node.uid);
+        let has_dependents = self.graph.lock().has_dependents(uid);
         match graph::verdict(&owners, has_dependents) {
-            Verdict::Keep => Ok(Action::Done),
-            Verdict::Forget(uids) => {
-                change_owners(ctx, node, |owner| !uids.contains(&owner.uid)).await?;
-                Ok(Action::Done)
-            }
+            Verdict::Keep => Ok(()),
+            Verdict::Forget(owners) => objects::forget_owners(ctx, uid, node, &owners).await,
             Verdict::Delete { foreground } => {
-                let own = |finalizer: &str| node.finalizers.iter().any(|name| name == finalizer);
-                let policy = match () {
-                    () if own(ORPHAN) => "Orphan",
-                    () if own(FOREGROUND) || foreground => "Foreground",
-                    () => "Background",
-                };
-                delete(ctx, node, policy).await
+                if foreground && self.graph.lock().has_waiting_dependent(uid) {
+                    objects::unblock_owners(ctx, uid, node).await?;
+                }
+                objects::delete(ctx, uid, node, foreground).await
             }
         }
     }
 
+    async fn owner(&self, ctx: &Context, uid: &Key, node: &Node, reference: &Reference) -> Result<Owner, Error> {
+        let Some(def) = reference.def else {
+            // It may well be there; only what is certainly gone counts as gone.
+            tracing::debug!(kind = node.def.kind, name = &*node.name, "an owner of an unknown kind");
+            return Ok(Owner::There);
+        };
+        let Some(namespace) = node.owners_namespace(def) else {
+            report_namespace(ctx, uid, node, reference, def, "");
+            return Ok(Owner::There);
+        };
+        let known = self.graph.lock().owner(node, reference);
+        match known {
+            Owner::Unknown => self.ask(ctx, uid, node, reference, (def, namespace)).await,
+            Owner::Elsewhere => {
+                let other = self.graph.lock().namespace_of(&reference.uid).unwrap_or_default();
+                if other != namespace {
+                    report_namespace(ctx, uid, node, reference, def, &other);
+                }
+                Ok(Owner::Elsewhere)
+            }
+            known => Ok(known),
+        }
+    }
+
+    /// An owner that the graph lacks, as the server has it.
+    async fn ask(
+        &self,
+        ctx: &Context,
+        uid: &Key,
+        node: &Node,
+        reference: &Reference,
+        (def, namespace): (&'static ResourceDef, &str),
+    ) -> Result<Owner, Error> {
+        let found = objects::read(ctx, def, namespace, &reference.name).await?;
+        if let Some(meta) = found.filter(|meta| *meta.uid == *reference.uid) {
+            self.graph.lock().found(def, &meta);
+            return Ok(if graph::ending(&meta) == Ending::Foreground { Owner::Waiting } else { Owner::There });
+        }
+        if def.namespaced()
+            && let Some(other) = objects::namespace_of(ctx, def, &reference.name, &reference.uid).await?
+        {
+            report_namespace(ctx, uid, node, reference, def, &other);
+        }
+        Ok(Owner::Gone)
+    }
+
     /// Its dependents lose it as an owner, then it may go.
-    async fn orphan(&self, ctx: &Context, node: &Node) -> Result<Action, Error> {
-        let dependents = self.graph.lock().dependents(&node.uid);
-        let uid: Arc<str> = node.uid.as_str().into();
-        let (_, error) = in_batches(dependents, ctx.failures(), |dependent| {
-            let (ctx, uid) = (ctx.clone(), uid.clone());
-            async move { change_owners(&ctx, &dependent, |owner| *owner.uid != *uid).await }
+    async fn orphan(&self, ctx: &Context, uid: &Key, node: &Node) -> Result<(), Error> {
+        let dependents = self.graph.lock().dependents(uid);
+        let (_, error) = in_batches(dependents, ctx.failures(), |(dependent, node)| {
+            let (ctx, owner) = (ctx.clone(), [uid.clone()]);
+            async move { objects::forget_owners(&ctx, &dependent, &node, &owner).await }
         })
         .await;
         match error {
             Some(error) => Err(error),
-            None => self.without_finalizer(ctx, node, ORPHAN).await,
+            None => objects::remove_finalizer(ctx, uid, node, ORPHAN).await,
         }
     }
-
-    async fn without_finalizer(&self, ctx: &Context, node: &Node, finalizer: &str) -> Result<Action, Error> {
-        let Some(meta) = read(ctx, node.def, &node.namespace, &node.name).await?.filter(|meta| meta.uid == node.uid)
-        else {
-            return Ok(Action::Done);
-        };
-        if !meta.finalizers.iter().any(|name| name == finalizer) {
-            return Ok(Action::Done);
-        }
-        let finalizers = meta.finalizers.into_iter().filter(|name| name != finalizer).collect();
-        patch(ctx, node, &meta.resource_version, Change::Finalizers { finalizers }).await
-    }
 }
 
-/// An owner that the graph lacks, as the server has it.
-async fn look(ctx: &Context, node: &Node, owner: &OwnerReference) -> Result<Owner, Error> {
-    let Some(row) = api::object::find_kind(&owner.api_version, &owner.kind) else {
-        // A kind that is not known here may well have the owner; only what is certainly gone counts as gone.
-        tracing::debug!(owner.api_version, owner.kind, "an owner of an unknown kind");
-        return Ok(Owner::There);
+/// An owner in another namespace is none, which its author did not mean.
+fn report_namespace(ctx: &Context, uid: &Key, node: &Node, owner: &Reference, def: &ResourceDef, elsewhere: &str) {
+    let (kind, name) = (def.kind, &owner.name);
+    let coordinates =
+        format!("[{}/{kind}, namespace: {elsewhere}, name: {name}, uid: {}]", def.api_version(), owner.uid);
+    let message = format!("ownerRef {coordinates} does not exist in namespace {:?}", node.namespace);
+    let regarding = ObjectReference {
+        api_version: Some(node.def.api_version()),
+        kind: Some(node.def.kind.to_owned()),
+        namespace: Some(node.namespace.to_string()).filter(|namespace| !namespace.is_empty()),
+        name: Some(node.name.to_string()),
+        uid: Some(uid.to_string()),
+        ..ObjectReference::default()
     };
-    let namespace = if row.def().namespaced() { node.namespace.as_str() } else { "" };
-    let found = read(ctx, row.def(), namespace, &owner.name).await?;
-    Ok(match found {
-        Some(meta) if meta.uid == owner.uid => Owner::There,
-        _ => Owner::Gone,
-    })
-}
-
-async fn read(
-    ctx: &Context,
-    def: &'static ResourceDef,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<crate::follow::Meta>, Error> {
-    match ctx.client().call(Request::new(Verb::Get, def, namespace, name)).await {
-        Ok(body) => {
-            let object: crate::follow::Object = serde_json::from_slice(&body)
-                .map_err(|error| Error::Invalid(format!("decoding {} {name}: {error}", def.kind)))?;
-            Ok(Some(object.metadata))
-        }
-        Err(status) if status.reason == Reason::NotFound => Ok(None),
-        Err(status) => Err(Error::Api { what: format!("reading {} {name}", def.kind), status }),
-    }
-}
-
-#[derive(Serialize)]
-struct Patch<'a> {
-    metadata: PatchMeta<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PatchMeta<'a> {
-    uid: &'a str,
-    resource_version: &'a str,
-    #[serde(flatten)]
-    change: Change,
-}
-
-#[derive(Serialize)]
-#[serde(untagged, rename_all_fields = "camelCase")]
-enum Change {
-    Finalizers { finalizers: Vec<String> },
-    Owners { owner_references: Vec<OwnerReference> },
-}
-
-/// Keeps those owners for which `keep` holds.
-async fn change_owners(ctx: &Context, node: &Node, keep: impl Fn(&OwnerReference) -> bool) -> Result<(), Error> {
-    let Some(meta) = read(ctx, node.def, &node.namespace, &node.name).await?.filter(|meta| meta.uid == node.uid) else {
-        return Ok(());
-    };
-    if meta.owner_references.iter().all(&keep) {
-        return Ok(());
-    }
-    let owner_references = meta.owner_references.into_iter().filter(keep).collect();
-    patch(ctx, node, &meta.resource_version, Change::Owners { owner_references }).await.map(|_| ())
-}
-
-async fn patch(ctx: &Context, node: &Node, revision: &str, change: Change) -> Result<Action, Error> {
-    let patch = Patch { metadata: PatchMeta { uid: &node.uid, resource_version: revision, change } };
-    let body = serde_json::to_vec(&patch).map_err(|error| Error::Invalid(format!("encoding a patch: {error}")))?;
-    let request = Request::new(Verb::Patch(PatchType::Merge), node.def, &node.namespace, &node.name).body(body);
-    done(ctx.client().call(request).await.map(drop), || format!("changing {} {}", node.def.kind, node.name))
-}
-
-async fn delete(ctx: &Context, node: &Node, policy: &'static str) -> Result<Action, Error> {
-    let options = DeleteOptions {
-        api_version: Some("v1".to_owned()),
-        kind: Some("DeleteOptions".to_owned()),
-        preconditions: Some(Preconditions {
-            uid: Some(node.uid.clone()),
-            resource_version: Some(node.revision.clone()),
-        }),
-        propagation_policy: Some(policy.to_owned()),
-        ..DeleteOptions::default()
-    };
-    let body =
-        serde_json::to_vec(&options).map_err(|error| Error::Invalid(format!("encoding delete options: {error}")))?;
-    let request = Request::new(Verb::Delete, node.def, &node.namespace, &node.name).body(body);
-    done(ctx.client().call(request).await.map(drop), || format!("deleting {} {}", node.def.kind, node.name))
-}
-
-fn done(answer: Result<(), Status>, what: impl FnOnce() -> String) -> Result<Action, Error> {
-    match answer {
-        Err(status) if status.reason != Reason::NotFound => Err(Error::Api { what: what(), status }),
-        _ => Ok(Action::Done),
-    }
+    ctx.events().event_about(regarding, Severity::Warning, "OwnerRefInvalidNamespace", message);
 }

@@ -1,87 +1,78 @@
 //! Deleting all that is in a namespace, and counting what is left.
 
-use crate::follow::Object;
-use api::Reason;
+use crate::follow::{Listed, ListMeta, is_not_served};
+use api::Kind;
 use api::resource::{ResourceDef, Verbs};
 use client::{Client, Request, Verb};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
 use reconcile::Error;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// What is left, by resource and by finalizer.
-#[derive(Debug, Default, PartialEq)]
+/// What is left, by resource and by finalizer, and what could not be deleted.
+#[derive(Debug, Default)]
 pub(super) struct Remaining {
     pub(super) objects: BTreeMap<String, usize>,
     pub(super) finalizers: BTreeMap<String, usize>,
+    pub(super) failures: Vec<Error>,
 }
 
 impl Remaining {
     pub(super) fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+        self.objects.is_empty() && self.failures.is_empty()
     }
 }
 
 /// Objects read of each kind when counting; how many more there are the server says.
 const COUNTED_MAX: usize = 500;
 
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(default)]
-    items: Vec<Object>,
-    #[serde(default)]
-    metadata: ListMeta,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ListMeta {
-    remaining_item_count: usize,
-}
-
-/// Asks for the deletion of every object there; what is left after that.
-pub(super) async fn delete(client: &Client, namespace: &str) -> Result<Remaining, Error> {
+/// Asks for the deletion of every object there, of all but pods only when no pod is left that might need it (its
+/// network policy before all).
+pub(super) async fn delete(client: &Client, namespace: &str) -> Remaining {
     let mut remaining = Remaining::default();
-    let mut first_error = None;
-    for def in api::object::builtin().iter().map(|row| row.def()) {
-        if !def.namespaced() || def.verbs != Verbs::Full {
-            continue;
-        }
-        // One kind's trouble does not keep the others.
-        if let Err(error) = delete_kind(client, def, namespace, &mut remaining).await {
-            first_error = first_error.or(Some(error));
-        }
+    delete_kind(client, &Pod::DEF, namespace, &mut remaining).await;
+    if !remaining.is_empty() {
+        return remaining;
     }
-    first_error.map_or(Ok(remaining), Err)
+    let defs = api::object::builtin().iter().map(|row| row.def());
+    for def in defs.filter(|def| def.namespaced() && def.verbs == Verbs::Full) {
+        delete_kind(client, def, namespace, &mut remaining).await;
+    }
+    remaining
 }
 
-async fn delete_kind(
-    client: &Client,
-    def: &'static ResourceDef,
-    namespace: &str,
-    remaining: &mut Remaining,
-) -> Result<(), Error> {
-    if list(client, def, namespace).await?.items.is_empty() {
-        return Ok(());
-    }
-    match client.call(Request::new(Verb::DeleteCollection, def, namespace, "")).await {
-        Err(status) if !is_not_served(&status) => {
-            return Err(Error::Api { what: format!("deleting all {} of {namespace}", def.plural), status });
+/// One kind's trouble is noted, and does not keep the others.
+async fn delete_kind(client: &Client, def: &'static ResourceDef, namespace: &str, remaining: &mut Remaining) {
+    match delete_all(client, def, namespace).await {
+        Ok(left) if left.items.is_empty() => {}
+        Ok(left) => {
+            let count = left.items.len() + left.metadata.remaining_item_count;
+            // Upstream writes the dot of core's empty group too.
+            remaining.objects.insert(format!("{}.{}", def.plural, def.group), count);
+            for finalizer in left.items.iter().flat_map(|object| &object.metadata.finalizers) {
+                *remaining.finalizers.entry(finalizer.clone()).or_default() += 1;
+            }
         }
-        _ => {}
+        Err(error) => remaining.failures.push(error),
     }
-    let left = list(client, def, namespace).await?;
-    if left.items.is_empty() {
-        return Ok(());
-    }
-    remaining.objects.insert(def.group_resource(), left.items.len() + left.metadata.remaining_item_count);
-    for finalizer in left.items.iter().flat_map(|object| &object.metadata.finalizers) {
-        *remaining.finalizers.entry(finalizer.clone()).or_default() += 1;
-    }
-    Ok(())
 }
 
-fn is_not_served(status: &api::Status) -> bool {
-    matches!(status.reason, Reason::NotFound | Reason::MethodNotAllowed | Reason::NotImplemented)
+async fn delete_all(client: &Client, def: &'static ResourceDef, namespace: &str) -> Result<Listed, Error> {
+    let listed = list(client, def, namespace).await?;
+    if listed.items.is_empty() {
+        return Ok(listed);
+    }
+    let options = DeleteOptions {
+        api_version: Some("v1".to_owned()),
+        kind: Some("DeleteOptions".to_owned()),
+        propagation_policy: Some("Background".to_owned()),
+        ..DeleteOptions::default()
+    };
+    let body = serde_json::to_vec(&options).map_err(|error| Error::Invalid(format!("encoding delete options: {error}")))?;
+    let what = format!("deleting all {} of {namespace}", def.plural);
+    let request = Request::new(Verb::DeleteCollection, def, namespace, "").body(body);
+    client.call(request).await.map_err(Error::api(what))?;
+    list(client, def, namespace).await
 }
 
 async fn list(client: &Client, def: &'static ResourceDef, namespace: &str) -> Result<Listed, Error> {

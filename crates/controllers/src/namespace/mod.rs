@@ -7,7 +7,6 @@ use crate::table::Start;
 use api::{Kind, Reason, Subresource};
 use async_trait::async_trait;
 use client::{Cache, Change, Request, Verb};
-use content::Remaining;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use reconcile::{Action, Context, Controller, Error, Key, Reconcile, split};
 use std::time::Duration;
@@ -52,12 +51,8 @@ impl Reconcile for Namespaces {
         if !finalizers(&namespace).iter().any(|name| name == FINALIZER) {
             return Ok(Action::Done);
         }
-        let deleted = content::delete(ctx.client(), key).await;
-        let (remaining, failures) = match deleted {
-            Ok(remaining) => (remaining, None),
-            Err(error) => (Remaining::default(), Some(error)),
-        };
-        let wanted = status::of(&namespace, &remaining, failures.as_ref().map(ToString::to_string), ctx.now());
+        let mut remaining = content::delete(ctx.client(), key).await;
+        let wanted = status::of(&namespace, &remaining, ctx.now());
         let mut current = (*namespace).clone();
         if current.status.as_ref() != Some(&wanted) {
             current.status = Some(wanted);
@@ -66,7 +61,7 @@ impl Reconcile for Namespaces {
                 answer => answer.map_err(Error::api("writing a namespace's status"))?,
             };
         }
-        match failures {
+        match remaining.failures.pop() {
             Some(error) => Err(error),
             None if remaining.is_empty() => finalize(ctx, current).await,
             None => Ok(Action::after(LOOK_AGAIN)),

@@ -82,7 +82,10 @@ pub(super) fn status(set: &ReplicaSet, plan: &Plan, error: Option<String>, now: 
     let min_ready = set.spec.min_ready_seconds.unwrap_or(0);
     let template = set.spec.template.as_ref().and_then(|template| template.metadata.as_ref());
     let template = Selector::from_map(template.map_or(&crate::NO_LABELS, crate::labels));
-    let having = |has: &dyn Fn(&Pod) -> bool| Some(count(plan.active.iter().filter(|pod| has(pod)).count()));
+    // As upstream's JSON has it, 0 is left out.
+    let having = |has: &dyn Fn(&Pod) -> bool| {
+        Some(count(plan.active.iter().filter(|pod| has(pod)).count())).filter(|count| *count != 0)
+    };
     ReplicaSetStatus {
         replicas: count(plan.active.len()),
         fully_labeled_replicas: having(&|pod| template.matches(crate::labels(&pod.metadata))),

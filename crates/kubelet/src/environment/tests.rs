@@ -1,3 +1,5 @@
+//! The order and sources of variables, and what is said when one is missing.
+
 use super::*;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 const LOOK: Duration = Duration::from_secs(10);
 const REPORT_MOST: SignedDuration = SignedDuration::from_mins(5);
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a returning node waits for its pod network before it reports without.
+const RETURN_PATIENCE: Duration = Duration::from_secs(3);
 /// Images that a status names, the largest first: upstream's bound.
 const IMAGES_MAX: usize = 50;
 
@@ -40,6 +42,7 @@ impl Registration {
     /// Runs until `stop` changes.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut last: Option<(NodeStatus, Timestamp)> = None;
+        self.await_network().await;
         loop {
             let wait = match self.report(&mut last).await {
                 Ok(()) => LOOK,
@@ -54,6 +57,16 @@ impl Registration {
                 changed = self.pressure.changed() => if changed.is_err() { return },
                 _ = stop.changed() => return,
             }
+        }
+    }
+
+    /// A node that comes back has its pod ranges already, and reads them at once: to report NotReady for those
+    /// milliseconds would take all its pods out of their services. A new node gets none before it is registered.
+    async fn await_network(&mut self) {
+        let known = self.context.client.find::<Node>("", &self.identity.name).await;
+        let has_range = known.is_ok_and(|node| node.and_then(|node| node.spec).is_some_and(|spec| spec.pod_cidr.is_some()));
+        if has_range && tokio::time::timeout(RETURN_PATIENCE, self.network.wait_for(|ready| *ready)).await.is_err() {
+            tracing::warn!(node = self.identity.name, "the pod network is not there yet; the node reports NotReady");
         }
     }
 

@@ -152,7 +152,7 @@ impl Router {
             entries,
             found,
             max_pods,
-            burstable_milli: -1,
+            burstable_milli: 0,
             crowd_changed: true,
         };
         (router, Pods { queries: ask })

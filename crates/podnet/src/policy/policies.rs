@@ -130,7 +130,7 @@ impl Policies {
     }
 
     /// Runs until dropped. The rules stay when it ends, and an earlier process's until the first state is known.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
         self.policies.synced().await;
         self.namespaces.synced().await;
         self.pods.synced().await;

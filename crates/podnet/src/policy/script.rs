@@ -36,7 +36,6 @@ table inet {table} {{
     ip saddr vmap @egress
   }}
   chain forward_egress {{ type filter hook forward priority 0; policy accept; jump leaving; }}
-  chain input_egress {{ type filter hook input priority 0; policy accept; jump leaving; }}
   chain forward_ingress {{
     type filter hook forward priority 1; policy accept;
     ct state established,related accept

@@ -98,10 +98,6 @@ impl Pod {
         facts.address = Some(admitted.address);
         self.known = Some(Arc::new(facts));
     }
-
-    fn address(&self) -> Option<Ipv4Addr> {
-        self.known.as_ref().and_then(|known| known.address)
-    }
 }
 
 impl View {
@@ -150,6 +146,11 @@ impl View {
             });
         }
         self.update(key, |pod| pod.admitted = Some(admitted));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pods_known(&self) -> usize {
+        self.pods.len()
     }
 
     fn update(&mut self, key: ObjectKey, change: impl FnOnce(&mut Pod)) {

@@ -123,7 +123,10 @@ async fn runtime(settings: &Settings, cluster: &ClusterId) -> Result<NodeRuntime
         images: images.clone(),
         network: Arc::new(Lent(network.clone())),
     });
-    let cri: Arc<dyn Runtime> = Arc::new(embedded.await.context("opening the container runtime")?);
+    let embedded = embedded.await.context("opening the container runtime")?;
+    let users = embedded.clone();
+    images.collect_garbage(Arc::new(move |layer| users.uses_layer(layer))).await.context("freeing what images left")?;
+    let cri: Arc<dyn Runtime> = Arc::new(embedded);
     let sandboxes = cri.list_pod_sandbox(ListPodSandboxRequest::default()).await.context("listing what runs")?;
     let living = sandboxes.items.into_iter().map(|sandbox| sandbox.id).collect();
     network.reconcile(&living).await.context("freeing what ended pods left")?;
