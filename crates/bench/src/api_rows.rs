@@ -38,7 +38,8 @@ pub(crate) async fn make_namespace(target: &Target) -> Result<String> {
     let name = format!("bench-{}", std::process::id());
     let namespace: Namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": name}}))?;
     client.create(&namespace).await.context("making the namespace")?;
-    let account: ServiceAccount = serde_json::from_value(serde_json::json!({"metadata": {"name": "default", "namespace": name}}))?;
+    let account: ServiceAccount =
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "default", "namespace": name}}))?;
     match client.create(&account).await {
         Err(status) if status.reason != api::Reason::AlreadyExists => Err(status).context("making the service account"),
         _ => Ok(name),
@@ -82,7 +83,9 @@ async fn patches_and_gets(target: &Target, namespace: &str, reporter: &Reporter)
     reporter.report_with("merge_patch_16_clients", rate, "1/s", &mut patched.latencies);
     for clients in [16, 64] {
         let own = namespace.to_owned();
-        let mut got = load::run(target, clients, 40_000, move |index| one(Verb::Get, &own, &format!("p-{:06}", index % pods))).await?;
+        let mut got =
+            load::run(target, clients, 40_000, move |index| one(Verb::Get, &own, &format!("p-{:06}", index % pods)))
+                .await?;
         let rate = got.per_second();
         reporter.report_with(&format!("get_pod_{clients}_clients"), rate, "1/s", &mut got.latencies);
     }

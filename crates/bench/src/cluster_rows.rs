@@ -26,7 +26,10 @@ pub(crate) async fn measure(target: &Target, reporter: &Reporter) -> Result<()> 
             let verb = if name.is_empty() { Verb::DeleteCollection } else { Verb::Delete };
             client.call(Request::new(verb, def, &namespace, name)).await.context("removing the Deployment")?;
         }
-        client.call(Request::new(Verb::DeleteCollection, &Pod::DEF, &namespace, "")).await.context("removing its pods")?;
+        client
+            .call(Request::new(Verb::DeleteCollection, &Pod::DEF, &namespace, ""))
+            .await
+            .context("removing its pods")?;
     }
     if reporter.wants("schedule") {
         schedule(target, &client, reporter).await?;
@@ -36,8 +39,11 @@ pub(crate) async fn measure(target: &Target, reporter: &Reporter) -> Result<()> 
 
 async fn namespace(client: &Client, name: &str) -> Result<String> {
     let name = format!("{name}-{}", std::process::id());
-    let body = serde_json::to_vec(&serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))?;
-    client.call(Request::new(Verb::Create, &<k8s_openapi::api::core::v1::Namespace as Kind>::DEF, "", "").body(body)).await?;
+    let body =
+        serde_json::to_vec(&serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))?;
+    client
+        .call(Request::new(Verb::Create, &<k8s_openapi::api::core::v1::Namespace as Kind>::DEF, "", "").body(body))
+        .await?;
     Ok(name)
 }
 
@@ -106,6 +112,9 @@ async fn make_node(client: &Client, name: &str) -> Result<()> {
         "status": {"capacity": room, "allocatable": room, "conditions": [{"type": "Ready", "status": "True"}]}
     }))?;
     let made: Node = client.create(&node).await.with_context(|| format!("making node {name}"))?;
-    client.update_status(&Node { status: node.status, ..made }).await.with_context(|| format!("reporting for node {name}"))?;
+    client
+        .update_status(&Node { status: node.status, ..made })
+        .await
+        .with_context(|| format!("reporting for node {name}"))?;
     Ok(())
 }

@@ -28,7 +28,10 @@ impl Reporter {
     pub(crate) fn new(only: String) -> Result<Reporter> {
         let cores = std::thread::available_parallelism().context("counting cores")?;
         let cpu = std::fs::read_to_string("/proc/cpuinfo").context("reading /proc/cpuinfo")?;
-        let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("?", |(_, model)| model);
+        let model = cpu
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map_or("?", |(_, model)| model);
         let git = Command::new("git").args(["describe", "--always", "--dirty"]).output();
         let commit = git.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
         Ok(Reporter { only, machine: format!("{cores} × {model}"), commit })

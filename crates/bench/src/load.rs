@@ -29,7 +29,8 @@ where
     for _ in 0..clients {
         let client = target.client()?;
         // The handshake is not part of the first request.
-        let namespaces = Request::new(client::Verb::List, &<k8s_openapi::api::core::v1::Namespace as api::Kind>::DEF, "", "");
+        let namespaces =
+            Request::new(client::Verb::List, &<k8s_openapi::api::core::v1::Namespace as api::Kind>::DEF, "", "");
         client.call(namespaces.query("limit", "1")).await.context("connecting")?;
         transports.push(client.transport().clone());
     }
@@ -45,7 +46,12 @@ where
     Ok(Measured { elapsed: started.elapsed(), latencies })
 }
 
-async fn one_client<F>(transport: Arc<dyn Transport>, make: Arc<F>, next: Arc<AtomicUsize>, total: usize) -> Result<Vec<Duration>>
+async fn one_client<F>(
+    transport: Arc<dyn Transport>,
+    make: Arc<F>,
+    next: Arc<AtomicUsize>,
+    total: usize,
+) -> Result<Vec<Duration>>
 where
     F: Fn(usize) -> Request + Send + Sync + 'static,
 {

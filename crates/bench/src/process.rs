@@ -64,7 +64,8 @@ impl OwnServer {
     /// Ends the processes and keeps the data.
     async fn down(&self) -> Result<()> {
         let pid = self.read_pid("")?;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::SIGTERM).context("ending the server")?;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::SIGTERM)
+            .context("ending the server")?;
         while self.status().await.is_ok() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -120,7 +121,8 @@ pub(crate) async fn idle_rows(server: &OwnServer, reporter: &Reporter) -> Result
 pub(crate) fn rss_mib(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).with_context(|| format!("{path} has no VmRSS"))?;
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("VmRSS:")).with_context(|| format!("{path} has no VmRSS"))?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse().with_context(|| format!("reading {path}"))?;
     Ok(kib / 1024.0)
 }
@@ -131,6 +133,7 @@ fn cpu_seconds(pid: u32) -> Result<f64> {
     // The command's name, in parentheses, may hold spaces; utime and stime are the 12th and 13th field after it.
     let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
-    let total = ticks(11).zip(ticks(12)).map(|(user, system)| user + system).with_context(|| format!("reading {path}"))?;
+    let total =
+        ticks(11).zip(ticks(12)).map(|(user, system)| user + system).with_context(|| format!("reading {path}"))?;
     Ok(total / 100.0)
 }

@@ -27,7 +27,12 @@ pub(crate) async fn measure(target: &Target, namespace: &str, reporter: &Reporte
 }
 
 /// Events delivered, the delays of every hundredth, and the time from the first write to the last delivery.
-async fn deliver(target: &Target, namespace: &str, watchers: usize, updates: usize) -> Result<(usize, Vec<Duration>, Duration)> {
+async fn deliver(
+    target: &Target,
+    namespace: &str,
+    watchers: usize,
+    updates: usize,
+) -> Result<(usize, Vec<Duration>, Duration)> {
     let start = Instant::now();
     let (ready, mut all_ready) = watch::channel(0_usize);
     let ready = Arc::new(ready);
@@ -35,9 +40,18 @@ async fn deliver(target: &Target, namespace: &str, watchers: usize, updates: usi
     let mut tasks = Vec::new();
     for _ in 0..watchers {
         let client = target.client()?;
-        tasks.push(tokio::spawn(one_watcher(client, namespace.to_owned(), updates, start, ready.clone(), stop.subscribe())));
+        tasks.push(tokio::spawn(one_watcher(
+            client,
+            namespace.to_owned(),
+            updates,
+            start,
+            ready.clone(),
+            stop.subscribe(),
+        )));
     }
-    tokio::time::timeout(Duration::from_secs(60), all_ready.wait_for(|ready| *ready == watchers)).await.context("watchers")??;
+    tokio::time::timeout(Duration::from_secs(60), all_ready.wait_for(|ready| *ready == watchers))
+        .await
+        .context("watchers")??;
     let writing = Instant::now();
     write_at_rate(target, namespace, updates, start).await?;
     let (mut delivered, mut latencies, mut last) = (0, Vec::new(), writing);
@@ -111,11 +125,14 @@ async fn write_at_rate(target: &Target, namespace: &str, updates: usize, start: 
         let namespace = namespace.to_owned();
         tokio::spawn(async move {
             for index in (own..updates).step_by(16) {
-                tokio::time::sleep_until(begun + Duration::from_secs(1) * index as u32 / UPDATES_PER_SECOND as u32).await;
+                tokio::time::sleep_until(begun + Duration::from_secs(1) * index as u32 / UPDATES_PER_SECOND as u32)
+                    .await;
                 let sent = start.elapsed().as_micros();
                 let patch = format!(r#"{{"metadata":{{"annotations":{{"bench-sent":"{sent}"}}}}}}"#);
                 let name = format!("p-{:06}", index % 100);
-                client.call(Request::new(Verb::Patch(PatchType::Merge), &Pod::DEF, &namespace, &name).body(patch)).await?;
+                client
+                    .call(Request::new(Verb::Patch(PatchType::Merge), &Pod::DEF, &namespace, &name).body(patch))
+                    .await?;
             }
             Ok::<_, api::Status>(())
         })

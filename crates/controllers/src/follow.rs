@@ -63,7 +63,11 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 
 /// Tells of every object of a kind, now and as they change, for as long as it is polled.
-pub(crate) async fn follow(transport: Arc<dyn Transport>, def: &'static ResourceDef, mut tell: impl FnMut(Told) + Send) {
+pub(crate) async fn follow(
+    transport: Arc<dyn Transport>,
+    def: &'static ResourceDef,
+    mut tell: impl FnMut(Told) + Send,
+) {
     let (mut revision, mut wait) = (String::new(), RETRY_FIRST);
     loop {
         let before = revision.clone();

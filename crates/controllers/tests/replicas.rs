@@ -160,7 +160,8 @@ async fn orphans_are_adopted_and_strangers_released() {
 #[tokio::test(start_paused = true)]
 async fn a_set_of_the_same_template_is_adopted_and_not_made_anew() {
     let (fake, client) = Fake::start();
-    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "v1"}]}});
+    let template =
+        json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "v1"}]}});
     let mut labelled = template.clone();
     labelled["metadata"]["labels"]["pod-template-hash"] = "from-elsewhere".into();
     let set: ReplicaSet = serde_json::from_value(json!({

@@ -31,7 +31,8 @@ pub fn upstreams(resolv_conf: &Path, own: &[Ipv4Addr]) -> Vec<SocketAddr> {
 pub(crate) async fn ask(question: &[u8], upstreams: &[SocketAddr], over_tcp: bool) -> Result<Vec<u8>> {
     let mut last = Error::new(ErrorKind::NotConnected, "no resolver is known");
     for upstream in upstreams {
-        let asked = async { if over_tcp { ask_tcp(question, *upstream).await } else { ask_udp(question, *upstream).await } };
+        let asked =
+            async { if over_tcp { ask_tcp(question, *upstream).await } else { ask_udp(question, *upstream).await } };
         match timeout(ANSWER_TIME_MAX, asked).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => last = error,
@@ -42,7 +43,8 @@ pub(crate) async fn ask(question: &[u8], upstreams: &[SocketAddr], over_tcp: boo
 }
 
 async fn ask_udp(question: &[u8], upstream: SocketAddr) -> Result<Vec<u8>> {
-    let local: IpAddr = if upstream.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
+    let local: IpAddr =
+        if upstream.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
     // A fresh socket has a random port; connected, it takes answers from that resolver only.
     let socket = UdpSocket::bind((local, 0)).await?;
     socket.connect(upstream).await?;

@@ -37,7 +37,12 @@ impl Zone {
             Some(format!("{}/{service}", slice.metadata.namespace.as_deref().unwrap_or_default()).into())
         };
         let by_ip = |service: &Service| service.spec.as_ref()?.cluster_ip.as_deref().map(ObjectKey::from);
-        Zone { domain, services, slices: RwLock::new(Grouped::new(service_of)), by_ip: RwLock::new(Grouped::new(by_ip)) }
+        Zone {
+            domain,
+            services,
+            slices: RwLock::new(Grouped::new(service_of)),
+            by_ip: RwLock::new(Grouped::new(by_ip)),
+        }
     }
 
     pub(crate) fn answer(&self, name: &Name, kind: RecordType) -> Answer {
@@ -66,7 +71,9 @@ impl Zone {
 
     /// The SOA record that goes with a negative answer.
     pub(crate) fn authority(&self) -> Record {
-        let server = Name::from_ascii("ns.dns").and_then(|name| name.append_domain(&self.domain)).unwrap_or_else(|_| self.domain.clone());
+        let server = Name::from_ascii("ns.dns")
+            .and_then(|name| name.append_domain(&self.domain))
+            .unwrap_or_else(|_| self.domain.clone());
         let soa = SOA::new(server.clone(), server, 1, 7200, 1800, 86400, TTL_SECONDS);
         record(&self.domain, RData::SOA(soa))
     }
@@ -84,7 +91,8 @@ impl Zone {
         if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
             return external(name, rest, spec.and_then(|spec| spec.external_name.as_deref()));
         }
-        let cluster_ip: Option<Ipv4Addr> = spec.and_then(|spec| spec.cluster_ip.as_deref()).and_then(|ip| ip.parse().ok());
+        let cluster_ip: Option<Ipv4Addr> =
+            spec.and_then(|spec| spec.cluster_ip.as_deref()).and_then(|ip| ip.parse().ok());
         let slices: Vec<Arc<EndpointSlice>> =
             self.slices.read().get(&format!("{namespace}/{service_name}")).cloned().collect();
         match (rest, cluster_ip) {
@@ -105,8 +113,10 @@ impl Zone {
                 self.ports(name, (&port[1..], &protocol[1..]), &service, cluster_ip, &slices, kind)
             }
             ([host], None) => {
-                let found: Vec<Ipv4Addr> =
-                    ready(&slices).filter(|endpoint| host_label(endpoint).as_deref() == Some(*host)).filter_map(address).collect();
+                let found: Vec<Ipv4Addr> = ready(&slices)
+                    .filter(|endpoint| host_label(endpoint).as_deref() == Some(*host))
+                    .filter_map(address)
+                    .collect();
                 if found.is_empty() { Answer::NoSuchName } else { addresses(name, kind, found.into_iter()) }
             }
             _ => Answer::NoSuchName,
@@ -144,7 +154,8 @@ impl Zone {
             (true, _) => Answer::NoSuchName,
             (false, RecordType::SRV) => {
                 let weight = u16::try_from(100 / found.len().max(1)).unwrap_or(1).max(1);
-                let records = found.into_iter().map(|(target, port)| record(name, RData::SRV(SRV::new(0, weight, port, target))));
+                let records =
+                    found.into_iter().map(|(target, port)| record(name, RData::SRV(SRV::new(0, weight, port, target))));
                 Answer::Records(records.collect())
             }
             (false, _) => Answer::Records(Vec::new()),
@@ -158,7 +169,8 @@ impl Zone {
         let (Some(own), Some(namespace)) = (&service.metadata.name, &service.metadata.namespace) else {
             return Answer::Elsewhere;
         };
-        let full = Name::from_ascii(format!("{own}.{namespace}.svc")).and_then(|relative| relative.append_domain(&self.domain));
+        let full = Name::from_ascii(format!("{own}.{namespace}.svc"))
+            .and_then(|relative| relative.append_domain(&self.domain));
         match (full, kind) {
             (Ok(full), RecordType::PTR) => Answer::Records(vec![record(name, RData::PTR(PTR(full)))]),
             _ => Answer::Records(Vec::new()),
@@ -200,7 +212,8 @@ fn pod(name: &Name, labels: &[&str], kind: RecordType) -> Answer {
 }
 
 fn ready(slices: &[Arc<EndpointSlice>]) -> impl Iterator<Item = &Endpoint> {
-    let all = slices.iter().filter(|slice| slice.address_type == "IPv4").flat_map(|slice| slice.endpoints.iter().flatten());
+    let all =
+        slices.iter().filter(|slice| slice.address_type == "IPv4").flat_map(|slice| slice.endpoints.iter().flatten());
     all.filter(|endpoint| endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true))
 }
 

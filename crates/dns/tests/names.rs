@@ -85,7 +85,8 @@ async fn cluster() -> (Fake, SocketAddr) {
         {"addresses": ["10.42.0.9"], "conditions": {"ready": false}}
     ]);
     client.create(&slice("db", db)).await.unwrap();
-    let many: Vec<_> = (0..100).map(|n| json!({"addresses": [format!("10.42.1.{n}")], "conditions": {"ready": true}})).collect();
+    let many: Vec<_> =
+        (0..100).map(|n| json!({"addresses": [format!("10.42.1.{n}")], "conditions": {"ready": true}})).collect();
     client.create(&slice("many", json!(many))).await.unwrap();
     let options = Options {
         domain: "cluster.local".to_owned(),

@@ -10,6 +10,7 @@ mod context;
 mod convert;
 mod duration;
 mod failure;
+mod follow;
 mod jsonpath;
 mod kubeconfig;
 mod manifest;
@@ -17,6 +18,7 @@ mod print;
 mod resources;
 mod server;
 mod target;
+mod terminal;
 mod workload;
 
 /// Runs a command line without the program's name; `fallback` is the kubeconfig used when none is named by flag or

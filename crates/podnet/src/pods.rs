@@ -1,10 +1,10 @@
 //! Pods join and leave the network.
 
+use crate::ClusterId;
 use crate::attach;
 use crate::base::{self, BaseOptions};
 use crate::ipam::{IpamError, Pool};
 use crate::netlink::{NetlinkError, connect};
-use crate::ClusterId;
 use ipnet::Ipv4Net;
 use parking_lot::Mutex;
 use rtnetlink::Handle;
@@ -94,7 +94,8 @@ impl PodNetwork {
     /// The node end's name: FNV-1a of the sandbox id, 32 bits; among 1,000 pods a clash has a chance of 1 in 8,600,
     /// and then the second pod's setup fails with the kernel's words and is tried again with another sandbox id.
     fn interface(&self, sandbox: &str) -> String {
-        let hash = sandbox.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let hash =
+            sandbox.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         format!("{}{hash:08x}", self.cluster.interface_prefix())
     }
 }

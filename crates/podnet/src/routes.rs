@@ -115,7 +115,8 @@ fn plan<'a>(nodes: impl Iterator<Item = &'a Node>, own_name: &str) -> Plan {
     let mut plan = Plan::new();
     for node in nodes.filter(|node| node.metadata.name.as_deref() != Some(own_name)) {
         let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
-        let gateway = addresses.filter(|address| address.type_ == "InternalIP").find_map(|address| address.address.parse().ok());
+        let gateway =
+            addresses.filter(|address| address.type_ == "InternalIP").find_map(|address| address.address.parse().ok());
         let Some(gateway) = gateway else { continue };
         for range in node_ranges(node) {
             plan.insert(range, gateway);
@@ -150,7 +151,8 @@ mod tests {
 
     #[test]
     fn other_nodes_are_routed_and_the_own_is_not() {
-        let nodes = [node("a", "10.42.0.0/22", "192.168.9.1"), node("b", "10.42.4.0/22", "192.168.9.2"), Node::default()];
+        let nodes =
+            [node("a", "10.42.0.0/22", "192.168.9.1"), node("b", "10.42.4.0/22", "192.168.9.2"), Node::default()];
         let plan = plan(nodes.iter(), "a");
         assert_eq!(plan, Plan::from([("10.42.4.0/22".parse().unwrap(), "192.168.9.2".parse().unwrap())]));
     }

@@ -1,10 +1,11 @@
 //! Connections between pods under network policies, in namespaces of the test's own.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 use api::k8s_openapi::api::core::v1::{Namespace, Pod};
 use api::k8s_openapi::api::networking::v1::NetworkPolicy;
 use client::testing::Fake;
 use client::{Client, DeleteOptions};
-use podnet::{AdmittedPod, BaseOptions, ClusterId, Policies, PolicyOptions, PodNetwork, reset};
+use podnet::{AdmittedPod, BaseOptions, ClusterId, PodNetwork, Policies, PolicyOptions, reset};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -174,37 +175,47 @@ async fn start(client: &Client) -> (podnet::Admission, tokio::task::JoinHandle<(
     (admission, running)
 }
 
+/// A folder of network namespaces, which go with it even when a test fails.
+struct Namespaces(tempfile::TempDir);
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(self.0.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                kernel::netns::remove(&path).unwrap();
+            }
+        }
+    }
+}
+
 /// Runs `work` on a node with the pods `db` and `front` in `shop` and `teller` in `bank`; leaves nothing.
 fn with_pods(work: impl AsyncFnOnce(&mut Pods) + Send) {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("SKIPPED: needs root");
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let node = folder.path().join("node");
+    let namespaces = Namespaces(tempfile::tempdir().unwrap());
+    let folder = namespaces.0.path();
+    let node = folder.join("node");
     kernel::netns::create(&node).unwrap();
-    let mut used = Vec::new();
     as_node(&node, async || {
         ip("link set lo up");
         ip(&format!("addr add {NODE_IP}/32 dev lo"));
-        let network = PodNetwork::open(&folder.path().join("ips"), &base_options()).await.unwrap();
+        let network = PodNetwork::open(&folder.join("ips"), &base_options()).await.unwrap();
         network.set_ranges(vec!["10.42.4.0/24".parse().unwrap()]);
         let (_fake, client) = Fake::start();
         for name in ["shop", "bank", "kube-system"] {
             client.create(&namespace(name)).await.unwrap();
         }
-        let mut pods = Pods { client, network, folder: folder.path().to_owned(), pods: BTreeMap::new() };
+        let mut pods = Pods { client, network, folder: folder.to_owned(), pods: BTreeMap::new() };
         for (namespace, name) in [("shop", "db"), ("shop", "front"), ("bank", "teller")] {
             pods.add(namespace, name).await;
         }
         work(&mut pods).await;
-        used = pods.pods.keys().map(|name| pods.netns(name)).collect();
         reset(&base_options()).await.unwrap();
         assert_eq!(kernel::nft::query(&["list", "tables"]).unwrap(), "");
     });
-    for namespace in used.iter().chain([&node]) {
-        kernel::netns::remove(namespace).unwrap();
-    }
 }
 
 const ALL: [&str; 3] = ["db", "front", "teller"];
@@ -215,10 +226,8 @@ fn ingress_is_by_labels_namespaces_and_ports() {
         let (_admission, running) = start(&pods.client).await;
         assert_eq!(pods.who_reaches("db", 80), ALL, "no policy");
         let db = pods.pods["db"];
-        let mut before = kernel::netns::in_netns(&pods.netns("teller"), || {
-            TcpStream::connect((db, 80)).unwrap()
-        })
-        .unwrap();
+        let mut before =
+            kernel::netns::in_netns(&pods.netns("teller"), || TcpStream::connect((db, 80)).unwrap()).unwrap();
 
         pods.policy("deny", json!({"podSelector": app("db")})).await;
         pods.written("deny", true).await;
@@ -231,13 +240,18 @@ fn ingress_is_by_labels_namespaces_and_ports() {
         before.read_to_string(&mut heard).unwrap();
         assert_eq!(heard, pods.pods["teller"].to_string(), "a connection from before goes on");
 
-        pods.policy("labels", json!({"podSelector": app("db"), "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 80}]}]})).await;
+        pods.policy(
+            "labels",
+            json!({"podSelector": app("db"), "ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 80}]}]}),
+        )
+        .await;
         pods.written("labels", true).await;
         assert_eq!(pods.who_reaches("db", 80), ["db", "front"], "the union of both");
         assert_eq!(pods.who_reaches("db", 81), ["db"], "another port");
 
         let from = json!([{"namespaceSelector": in_namespace("bank"), "podSelector": app("teller")}]);
-        pods.policy("names", json!({"podSelector": {}, "ingress": [{"from": from, "ports": [{"port": "admin"}]}]})).await;
+        pods.policy("names", json!({"podSelector": {}, "ingress": [{"from": from, "ports": [{"port": "admin"}]}]}))
+            .await;
         pods.written("names", true).await;
         assert_eq!(pods.who_reaches("db", 81), ["db", "teller"]);
         assert_eq!(pods.who_reaches("front", 81), ["front", "teller"]);
@@ -310,7 +324,8 @@ fn services_are_judged_by_their_endpoints() {
         );
         kernel::nft::apply(&rules).unwrap();
         let to = |name: &str, port: u16| json!([{"to": [{"podSelector": app(name)}], "ports": [{"port": port}]}]);
-        let spec = |name: &str, egress: Value| json!({"podSelector": app(name), "policyTypes": ["Egress"], "egress": egress});
+        let spec =
+            |name: &str, egress: Value| json!({"podSelector": app(name), "policyTypes": ["Egress"], "egress": egress});
         pods.policy("front", spec("front", to("db", 80))).await;
         pods.written("front", true).await;
         assert!(pods.pod_reaches_address("front", service, 8000), "the endpoint's port counts");
@@ -378,7 +393,10 @@ fn an_admitted_pod_starts_isolated_and_rules_outlive_the_process() {
         let (namespace, name) = ("shop".to_owned(), "late".to_owned());
         let late = AdmittedPod { namespace, uid: name.clone(), name, labels, address };
         admission.admit(late.clone()).await.unwrap();
-        assert!(!pods.pod_reaches("teller", "late", 80) && !pods.pod_reaches("late", "teller", 80), "unknown to the API");
+        assert!(
+            !pods.pod_reaches("teller", "late", 80) && !pods.pod_reaches("late", "teller", 80),
+            "unknown to the API"
+        );
         pods.client.create(&pod("shop", "late", None)).await.unwrap();
         running.abort();
         assert!(running.await.is_err_and(|ended| ended.is_cancelled()));

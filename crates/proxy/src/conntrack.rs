@@ -33,6 +33,8 @@ pub(crate) async fn forget(address: Option<Ipv4Addr>, endpoint: Ipv4Addr) {
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             tracing::warn!(%endpoint, error, "old UDP flows may go on to an endpoint that is gone");
         }
-        Err(error) => tracing::warn!(%endpoint, %error, "cannot run conntrack: old UDP flows may go on to a gone endpoint"),
+        Err(error) => {
+            tracing::warn!(%endpoint, %error, "cannot run conntrack: old UDP flows may go on to a gone endpoint")
+        }
     }
 }

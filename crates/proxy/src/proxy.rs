@@ -102,7 +102,8 @@ impl Proxy {
         let mut stale = Vec::new();
         while let Some(key) = dirty.pop_first() {
             let slices: Vec<Arc<EndpointSlice>> = self.slices_of.get(&key).cloned().collect();
-            let mut new = self.services.get_key(&key).map(|service| rules(&service, &slices, &self.place)).unwrap_or_default();
+            let mut new =
+                self.services.get_key(&key).map(|service| rules(&service, &slices, &self.place)).unwrap_or_default();
             let old = self.rules.remove(&key).unwrap_or_default();
             self.claims.settle(&key, &old, &mut new, &mut dirty);
             self.written.change(&self.options.table, &old, &new, script);

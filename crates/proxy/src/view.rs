@@ -85,15 +85,20 @@ pub(crate) fn rules(service: &Service, slices: &[Arc<EndpointSlice>], place: &Pl
     let internal_local = spec.internal_traffic_policy.as_deref() == Some("Local");
     let external_local = spec.external_traffic_policy.as_deref() == Some("Local");
     let cluster_ips = spec.cluster_ips.iter().flatten().chain(spec.cluster_ip.iter());
-    let inner: BTreeSet<Ipv4Addr> = cluster_ips.filter_map(|ip| ip.parse().ok()).filter(|ip| !place.own_vips.contains(ip)).collect();
+    let inner: BTreeSet<Ipv4Addr> =
+        cluster_ips.filter_map(|ip| ip.parse().ok()).filter(|ip| !place.own_vips.contains(ip)).collect();
     let outer: BTreeSet<Ipv4Addr> = outer_addresses(service);
     for port in spec.ports.iter().flatten() {
         let (Some(protocol), Ok(number)) = (Protocol::parse(port.protocol.as_deref()), u16::try_from(port.port)) else {
             continue;
         };
         let endpoints = endpoints(port, protocol, slices);
-        let here = || endpoints.iter().filter(|endpoint| endpoint.node.as_deref() == Some(&place.node_name)).cloned().collect();
-        rules.local.extend(endpoints.iter().filter(|e| e.node.as_deref() == Some(&place.node_name)).map(|e| e.target.0));
+        let here = || {
+            endpoints.iter().filter(|endpoint| endpoint.node.as_deref() == Some(&place.node_name)).cloned().collect()
+        };
+        rules
+            .local
+            .extend(endpoints.iter().filter(|e| e.node.as_deref() == Some(&place.node_name)).map(|e| e.target.0));
         let everywhere = endpoints.clone();
         let inside = if internal_local { here() } else { everywhere.clone() };
         for ip in &inner {
@@ -123,7 +128,8 @@ impl ServiceRules {
 fn outer_addresses(service: &Service) -> BTreeSet<Ipv4Addr> {
     let external = service.spec.iter().flat_map(|spec| spec.external_ips.iter().flatten().cloned());
     let balancer = service.status.iter().flat_map(|status| status.load_balancer.iter());
-    let balancer = balancer.flat_map(|balancer| balancer.ingress.iter().flatten()).filter_map(|ingress| ingress.ip.clone());
+    let balancer =
+        balancer.flat_map(|balancer| balancer.ingress.iter().flatten()).filter_map(|ingress| ingress.ip.clone());
     external.chain(balancer).filter_map(|ip| ip.parse().ok()).collect()
 }
 
@@ -137,7 +143,8 @@ struct Candidate {
 
 /// The ready ones; without any, those that still serve while they terminate.
 fn usable(endpoints: &[Candidate]) -> BTreeSet<Target> {
-    let pick = |test: fn(&Candidate) -> bool| endpoints.iter().filter(|endpoint| test(endpoint)).map(|e| e.target).collect();
+    let pick =
+        |test: fn(&Candidate) -> bool| endpoints.iter().filter(|endpoint| test(endpoint)).map(|e| e.target).collect();
     let ready: BTreeSet<Target> = pick(|endpoint| endpoint.ready);
     if ready.is_empty() { pick(|endpoint| endpoint.serving) } else { ready }
 }
@@ -148,7 +155,8 @@ fn endpoints(port: &ServicePort, protocol: Protocol, slices: &[Arc<EndpointSlice
     let mut found = Vec::new();
     for slice in slices.iter().filter(|slice| slice.address_type == "IPv4") {
         let numbers = slice.ports.iter().flatten().filter(|port| {
-            port.name.as_deref().unwrap_or_default() == name && Protocol::parse(port.protocol.as_deref()) == Some(protocol)
+            port.name.as_deref().unwrap_or_default() == name
+                && Protocol::parse(port.protocol.as_deref()) == Some(protocol)
         });
         for number in numbers.filter_map(|port| port.port.and_then(|port| u16::try_from(port).ok())) {
             found.extend(slice.endpoints.iter().flatten().flat_map(|endpoint| candidates(endpoint, number)));
@@ -201,14 +209,21 @@ pub(crate) mod tests {
     const CLUSTER_IP: &str = r#"{"metadata":{"name":"s"},"spec":{"clusterIP":"10.43.0.5","ports":[{"name":"http","port":80,"targetPort":8080}]}}"#;
 
     fn targets(rules: &ServiceRules, front: Front) -> Vec<String> {
-        rules.fronts.get(&front).map_or_else(Vec::new, |(_, targets)| targets.iter().map(|(ip, port)| format!("{ip}:{port}")).collect())
+        rules
+            .fronts
+            .get(&front)
+            .map_or_else(Vec::new, |(_, targets)| targets.iter().map(|(ip, port)| format!("{ip}:{port}")).collect())
     }
 
     const FRONT: Front = Front::Address(Ipv4Addr::new(10, 43, 0, 5), Protocol::Tcp, 80);
 
     #[test]
     fn ready_endpoints_are_used_and_terminating_ones_only_when_none_is_ready() {
-        let slices = [slice(&[("10.42.0.2", "n1", true, true), ("10.42.0.3", "n2", false, true), ("10.42.0.4", "n2", false, false)])];
+        let slices = [slice(&[
+            ("10.42.0.2", "n1", true, true),
+            ("10.42.0.3", "n2", false, true),
+            ("10.42.0.4", "n2", false, false),
+        ])];
         let ready = rules(&service(CLUSTER_IP), &slices, &place());
         assert_eq!(targets(&ready, FRONT), ["10.42.0.2:8080"]);
         assert_eq!(ready.local, BTreeSet::from([Ipv4Addr::new(10, 42, 0, 2)]));

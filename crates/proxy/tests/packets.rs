@@ -81,9 +81,12 @@ fn connections_reach_the_endpoints_and_unserved_addresses_refuse() {
     let node = folder.path().join("node");
     kernel::netns::create(&node).unwrap();
     as_node(&node, async || {
-        for command in
-            ["link set lo up", "addr add 10.42.0.2/32 dev lo", "addr add 10.42.0.3/32 dev lo", "addr add 192.168.7.1/32 dev lo"]
-        {
+        for command in [
+            "link set lo up",
+            "addr add 10.42.0.2/32 dev lo",
+            "addr add 10.42.0.3/32 dev lo",
+            "addr add 192.168.7.1/32 dev lo",
+        ] {
             ip(command);
         }
         ip("route add 10.43.0.0/16 dev lo src 192.168.7.1");

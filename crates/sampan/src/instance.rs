@@ -32,7 +32,10 @@ pub(crate) struct Process {
 
 impl Status {
     pub(crate) fn save(&self, data_dir: &Path) -> Result<()> {
-        files::write_private(&data_dir.join("status.json"), &serde_json::to_vec_pretty(self).context("encoding the status")?)
+        files::write_private(
+            &data_dir.join("status.json"),
+            &serde_json::to_vec_pretty(self).context("encoding the status")?,
+        )
     }
 
     /// Of the supervisor that runs in this directory; `None` when none does.

@@ -90,7 +90,11 @@ impl Settings {
     fn check(&self) -> Result<()> {
         let overlap = self.pod_cidr.contains(&self.service_cidr) || self.service_cidr.contains(&self.pod_cidr);
         if overlap {
-            bail!("--pod-cidr {} and --service-cidr {} overlap: give them ranges of their own", self.pod_cidr, self.service_cidr);
+            bail!(
+                "--pod-cidr {} and --service-cidr {} overlap: give them ranges of their own",
+                self.pod_cidr,
+                self.service_cidr
+            );
         }
         if !(8..=28).contains(&self.service_cidr.prefix_len()) {
             bail!("--service-cidr {} must be between /8 and /28", self.service_cidr);
@@ -111,7 +115,8 @@ impl Settings {
     /// What an earlier `up` of this directory ran with.
     pub(crate) fn load(data_dir: &Path) -> Result<Settings> {
         let path = data_dir.join("settings.json");
-        let text = std::fs::read(&path).with_context(|| format!("nothing of sampan is in {} (reading {})", data_dir.display(), path.display()))?;
+        let text = std::fs::read(&path)
+            .with_context(|| format!("nothing of sampan is in {} (reading {})", data_dir.display(), path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))
     }
 
@@ -137,7 +142,8 @@ impl Settings {
         match &self.roles {
             Roles::Node(server) => server.clone(),
             _ => {
-                let ip = if self.listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.listen.ip() };
+                let ip =
+                    if self.listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.listen.ip() };
                 format!("https://{}", SocketAddr::new(ip, self.listen.port()))
             }
         }
@@ -217,7 +223,8 @@ mod tests {
         let settings = Settings::from_up(&UpArgs { config: Some(file.clone()), ..up(flags) }, Roles::Server).unwrap();
         assert_eq!((settings.node_name.as_str(), settings.max_pods), ("from-flag", 7));
         std::fs::write(&file, "max-pod: 7\n").unwrap();
-        let error = Settings::from_up(&UpArgs { config: Some(file), ..up(Flags::default()) }, Roles::Server).unwrap_err();
+        let error =
+            Settings::from_up(&UpArgs { config: Some(file), ..up(Flags::default()) }, Roles::Server).unwrap_err();
         assert!(format!("{error:#}").contains("max-pod"), "{error:#}");
     }
 

@@ -103,7 +103,11 @@ impl Supervisor {
     /// Writes the status: all ready, or one of them on its way back.
     fn report(&mut self, ready: bool) -> Result<()> {
         let process = |role: &Option<Role>| {
-            role.as_ref().map(|role| Process { pid: role.child.id().unwrap_or_default(), ready, restarts: role.restarts })
+            role.as_ref().map(|role| Process {
+                pid: role.child.id().unwrap_or_default(),
+                ready,
+                restarts: role.restarts,
+            })
         };
         self.status.server = process(&self.server);
         self.status.node = process(&self.node);
@@ -162,7 +166,9 @@ impl Role {
     async fn ended(&mut self) {
         match self.child.wait().await {
             Ok(status) => tracing::error!(role = role_argument(self.name), %status, "a process ended and is restarted"),
-            Err(error) => tracing::error!(role = role_argument(self.name), %error, "a process is lost and is restarted"),
+            Err(error) => {
+                tracing::error!(role = role_argument(self.name), %error, "a process is lost and is restarted")
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! Pods stay five minutes on a node that is not ready or not reachable, unless they say otherwise.
+//! Pods stay a while on a node that is not ready or not reachable, upstream's five minutes by default, unless they say
+//! otherwise.
 
 use super::{Plugin, Sources, is};
 use api::{Object, Status};
@@ -6,15 +7,16 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Toleration};
 use registry::{Attempt, Operation};
 
-const SECONDS: i64 = 300;
 const NO_EXECUTE: &str = "NoExecute";
 const TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 
-pub(crate) fn make(_sources: &Sources<'_>) -> Box<dyn Plugin> {
-    Box::new(DefaultTolerationSeconds)
+pub(crate) fn make(sources: &Sources<'_>) -> Box<dyn Plugin> {
+    Box::new(DefaultTolerationSeconds { seconds: sources.settings.eviction_after_seconds })
 }
 
-struct DefaultTolerationSeconds;
+struct DefaultTolerationSeconds {
+    seconds: i64,
+}
 
 /// Whether it speaks of such evictions already, for whatever time; no key means every taint, no effect every effect.
 fn speaks_of(toleration: &Toleration, taint: &str) -> bool {
@@ -23,7 +25,7 @@ fn speaks_of(toleration: &Toleration, taint: &str) -> bool {
     (key.is_empty() || key == taint) && (effect.is_empty() || effect == NO_EXECUTE)
 }
 
-pub(crate) fn tolerate(spec: &mut PodSpec) {
+pub(crate) fn tolerate(spec: &mut PodSpec, seconds: i64) {
     for taint in TAINTS {
         let tolerations = spec.tolerations.get_or_insert_default();
         if !tolerations.iter().any(|toleration| speaks_of(toleration, taint)) {
@@ -31,7 +33,7 @@ pub(crate) fn tolerate(spec: &mut PodSpec) {
                 key: Some(taint.to_owned()),
                 operator: Some("Exists".to_owned()),
                 effect: Some(NO_EXECUTE.to_owned()),
-                toleration_seconds: Some(SECONDS),
+                toleration_seconds: Some(seconds),
                 value: None,
             });
         }
@@ -51,7 +53,7 @@ impl Plugin for DefaultTolerationSeconds {
         _old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         if let Some(spec) = object.downcast_mut::<Pod>().and_then(|pod| pod.spec.as_mut()) {
-            tolerate(spec);
+            tolerate(spec, self.seconds);
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 pub(crate) struct Sources<'a> {
     pub(crate) client: &'a Client,
     pub(crate) authorizer: &'a Arc<Authorizer>,
+    pub(crate) settings: &'a Settings,
 }
 
 /// One judge. The bodies that do nothing are for judges of one phase only.
@@ -63,14 +64,27 @@ const PLUGINS: &[(&str, Make)] = &[
     ("RBACEscalation", rbac_escalation::make),
 ];
 
+/// What an administrator sets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long pods stay on a lost node that do not say it themselves.
+    pub eviction_after_seconds: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { eviction_after_seconds: 300 }
+    }
+}
+
 /// The chain that every write of the server is given.
 pub struct Chain {
     plugins: Vec<Box<dyn Plugin>>,
 }
 
 impl Chain {
-    pub fn new(client: &Client, authorizer: &Arc<Authorizer>) -> Chain {
-        let sources = Sources { client, authorizer };
+    pub fn new(client: &Client, authorizer: &Arc<Authorizer>, settings: &Settings) -> Chain {
+        let sources = Sources { client, authorizer, settings };
         Chain { plugins: PLUGINS.iter().map(|(_, make)| make(&sources)).collect() }
     }
 

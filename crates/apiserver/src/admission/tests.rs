@@ -30,7 +30,7 @@ async fn cluster() -> (Chain, Arc<memory::Memory>) {
     memory.put::<PriorityClass>(of(json!({"metadata": {"name": "high"}, "value": 1000, "preemptionPolicy": "Never"})));
     let authorizer = Authorizer::start(&client);
     authorizer.synced().await;
-    let chain = Chain::new(&client, &authorizer);
+    let chain = Chain::new(&client, &authorizer, &Default::default());
     for name in ["high"] {
         client.cache::<PriorityClass>().synced().await;
         assert!(client.cache::<PriorityClass>().get("", name).is_some());
@@ -188,7 +188,7 @@ fn default_tolerations_leave_spoken_words_alone() {
     ];
     for (tolerations, count) in table {
         let mut spec = PodSpec { tolerations: of(tolerations.clone()), ..PodSpec::default() };
-        default_toleration_seconds::tolerate(&mut spec);
+        default_toleration_seconds::tolerate(&mut spec, 300);
         assert_eq!(spec.tolerations.unwrap().len(), count, "{tolerations}");
     }
 }
@@ -346,7 +346,7 @@ async fn with_rights() -> (Chain, User) {
         "roleRef": {"apiGroup": "", "kind": "ClusterRole", "name": "own"}, "subjects": [{"kind": "User", "name": "ann"}]})));
     let authorizer = Authorizer::start(&client);
     authorizer.synced().await;
-    (Chain::new(&client, &authorizer), User { name: "ann".to_owned(), ..User::default() })
+    (Chain::new(&client, &authorizer, &Default::default()), User { name: "ann".to_owned(), ..User::default() })
 }
 
 #[tokio::test]

@@ -355,24 +355,3 @@ async fn default_roles_are_as_wide_as_their_names() {
         assert_eq!(decision == Decision::Allow, *allowed, "{name} {verb} {place}: {decision:?}");
     }
 }
-
-/// Run by hand for a figure: `cargo nextest run -p apiserver --run-ignored all --no-capture decision_time`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn decision_time() {
-    let (client, _memory) = memory::client();
-    crate::bootstrap::bootstrap(&client, &crate::bootstrap::test_facts()).await.unwrap();
-    let object = binding("b", Some("dev"), ["ClusterRole", "admin"], named("User", "ann"));
-    client.create::<rbac::RoleBinding>(&of(object)).await.unwrap();
-    let authorizer = Authorizer::start(&client);
-    authorizer.synced().await;
-    let ann = user("ann", &["a", "b", "c", "system:authenticated"]);
-    for (what, asked) in [("first", ask("get", "dev:pods", "a")), ("refused", ask("get", "dev:leases.none", "a"))] {
-        let start = Instant::now();
-        const COUNT: u32 = 100_000;
-        for _ in 0..COUNT {
-            std::hint::black_box(authorizer.allows(std::hint::black_box(&ann), &asked));
-        }
-        eprintln!("{what}: {:?} a decision", start.elapsed() / COUNT);
-    }
-}

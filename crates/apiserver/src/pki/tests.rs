@@ -300,15 +300,3 @@ fn a_signed_request_works_and_is_no_longer_than_asked() {
     pki.server_config(serving).unwrap();
     PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
 }
-
-/// Run by hand for a figure.
-#[test]
-#[ignore = "a measurement"]
-fn opening_time() {
-    let dir = Dir::new("time");
-    for what in ["made", "read"] {
-        let start = std::time::Instant::now();
-        Pki::open(&dir.0, &names(), now()).unwrap();
-        eprintln!("{what} in {:?}", start.elapsed());
-    }
-}

@@ -74,7 +74,7 @@ impl Cluster {
         let authz = Authorizer::start(&client);
         let keys = Keys::from_pem(&pki.service_account_keys).unwrap();
         let authn = Arc::new(Authenticators::new(ISSUER, keys, &client, Arc::new(now)));
-        let admission = Arc::new(Chain::new(&client, &authz));
+        let admission = Arc::new(Chain::new(&client, &authz, &Default::default()));
         assert!(backend.install(Parts { authn, authz, admission }).is_ok());
         let facts = Facts {
             address: "192.0.2.1".parse().unwrap(),

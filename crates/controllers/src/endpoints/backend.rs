@@ -1,11 +1,10 @@
 //! A pod as a service's backend. Pure.
 
 use crate::pod;
-use api::selector::Selector;
 use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// A service's port as one pod serves it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,21 +15,35 @@ pub(super) struct Port {
     pub(super) app_protocol: Option<String>,
 }
 
-/// What selects a service's pods; `None`: its endpoints are not ours to make.
-pub(super) fn selector(service: &Service) -> Option<Selector> {
+/// The labels that a service's pods have; `None`: its endpoints are not ours to make.
+pub(super) fn selector(service: &Service) -> Option<&BTreeMap<String, String>> {
     let spec = service.spec.as_ref()?;
     let external = spec.type_.as_deref() == Some("ExternalName");
-    let labels = spec.selector.as_ref().filter(|labels| !labels.is_empty() && !external)?;
-    Some(Selector::from_map(labels))
+    spec.selector.as_ref().filter(|labels| !labels.is_empty() && !external)
 }
 
-/// The pods that a service selects and that have an address; also those that are ending, but none that have ended.
-pub(super) fn of_service(service: &Service, pods: Vec<Arc<Pod>>) -> Vec<Arc<Pod>> {
-    let Some(selector) = selector(service) else { return Vec::new() };
-    let stands = |pod: &Arc<Pod>| {
-        selector.matches(crate::labels(&pod.metadata)) && !pod::is_terminal(pod) && !addresses(pod).is_empty()
-    };
-    pods.into_iter().filter(stands).collect()
+/// Whether a pod has an address to be told; those that are ending have, those that have ended do not.
+pub(super) fn stands(pod: &Pod) -> bool {
+    !pod::is_terminal(pod) && !addresses(pod).is_empty()
+}
+
+/// Whether endpoints show that a pod has changed; `None`: it was not behind the service.
+pub(super) fn differs(old: Option<&Pod>, new: &Pod) -> bool {
+    match old.filter(|old| stands(old)) {
+        Some(old) => !stands(new) || face(old) != face(new),
+        None => stands(new),
+    }
+}
+
+/// What endpoints show of a pod, apart from its ports, which never change.
+fn face(pod: &Pod) -> impl PartialEq + use<'_> {
+    let spec = pod.spec.as_ref();
+    (
+        pod.metadata.uid.as_deref(),
+        addresses(pod),
+        (pod::is_ready(pod), pod.metadata.deletion_timestamp.is_some()),
+        spec.map(|spec| (spec.node_name.as_deref(), spec.hostname.as_deref(), spec.subdomain.as_deref())),
+    )
 }
 
 pub(super) fn addresses(pod: &Pod) -> Vec<IpAddr> {

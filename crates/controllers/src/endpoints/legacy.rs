@@ -1,39 +1,45 @@
 //! Endpoints: the old form, one object per service, for those who still read it.
+//!
+//! Invariant: it says what the service's slices say; nothing here looks at a pod.
 
-use super::backend::{self, Port};
-use crate::pod;
+use super::HEADLESS;
+use super::backend;
+use super::service::{self, slices_service};
 use crate::table::Start;
+use api::Reason;
 use async_trait::async_trait;
 use client::Cache;
-use k8s_openapi::api::core::v1::{
-    EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Pod, Service,
-};
+use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Service};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use reconcile::{Action, Context, Controller, Error, Key, Reconcile, split};
+use reconcile::{Action, Context, Controller, Error, Index, Key, Reconcile, owner};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 const CONTROLLER: &str = "endpoint-controller";
-const HEADLESS: &str = "service.kubernetes.io/headless";
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 /// Addresses in one object; upstream cuts there too, and says so in an annotation.
 const ADDRESSES_MAX: usize = 1000;
+/// Every write is of all addresses, and whoever is in a hurry reads slices.
+const REST: Duration = Duration::from_millis(500);
 
 pub(crate) fn controller(start: &Start) -> Controller {
     let client = &start.client;
-    let (services, pods, endpoints) = (client.cache::<Service>(), client.cache::<Pod>(), client.cache::<Endpoints>());
-    let selected = services.clone();
-    let reconciler = Legacy { services: services.clone(), pods: pods.clone(), endpoints: endpoints.clone() };
+    let (services, endpoints) = (client.cache::<Service>(), client.cache::<Endpoints>());
+    let owned = Index::new(|slice: &EndpointSlice| slices_service(slice, service::CONTROLLER));
+    let reconciler = Legacy { services: services.clone(), slices: owned.clone(), endpoints: endpoints.clone() };
     Controller::new("endpoint", reconciler)
+        .rests(REST)
         .watches(services, reconcile::each)
         .watches(endpoints, reconcile::each)
-        .watches(pods, move |change| super::selecting(&selected, change))
+        .indexes(client.cache::<EndpointSlice>(), &owned, |change| service::owners(change, service::CONTROLLER))
 }
 
 struct Legacy {
     services: Cache<Service>,
-    pods: Cache<Pod>,
+    slices: Arc<Index<EndpointSlice>>,
     endpoints: Cache<Endpoints>,
 }
 
@@ -44,8 +50,8 @@ impl Reconcile for Legacy {
         let Some(service) = self.services.get_key(key) else {
             // Those that a user made without a service are his.
             let ours =
-                existing.filter(|e| crate::labels(&e.metadata).get(MANAGED_BY).is_some_and(|by| by == CONTROLLER));
-            if let Some(ours) = ours {
+                |e: &Arc<Endpoints>| crate::labels(&e.metadata).get(MANAGED_BY).is_some_and(|by| by == CONTROLLER);
+            if let Some(ours) = existing.filter(ours) {
                 ctx.delete(&*ours, None).await.map_err(Error::api("deleting endpoints"))?;
             }
             return Ok(Action::Done);
@@ -53,21 +59,29 @@ impl Reconcile for Legacy {
         if backend::selector(&service).is_none() || service.metadata.deletion_timestamp.is_some() {
             return Ok(Action::Done);
         }
-        let pods = backend::of_service(&service, self.pods.list_namespace(split(key).0));
-        let wanted = endpoints(&service, &pods, existing.as_deref());
+        let uid = service.metadata.uid.as_deref().unwrap_or_default();
+        let mut slices = self.slices.get(key);
+        slices.retain(|slice| owner::is_controlled_by(&slice.metadata, uid));
+        if slices.is_empty() {
+            // A service always has one; that it is made wakes us.
+            return Ok(Action::Done);
+        }
+        let wanted = endpoints(&service, &slices, existing.as_deref());
         let answer = match existing {
             Some(existing) if *existing == wanted => return Ok(Action::Done),
             Some(_) => ctx.update(&wanted).await,
             None => ctx.create(&wanted).await,
         };
         match answer {
-            Err(status) if crate::namespace_terminating(&status) => Ok(Action::Done),
+            Err(status) if crate::namespace_terminating(&status) || status.reason == Reason::NotFound => {
+                Ok(Action::Done)
+            }
             answer => answer.map(|_| Action::Done).map_err(Error::api("writing endpoints")),
         }
     }
 }
 
-fn endpoints(service: &Service, pods: &[Arc<Pod>], existing: Option<&Endpoints>) -> Endpoints {
+fn endpoints(service: &Service, slices: &[Arc<EndpointSlice>], existing: Option<&Endpoints>) -> Endpoints {
     let mut meta = existing.map(|existing| existing.metadata.clone()).unwrap_or_else(|| ObjectMeta {
         name: service.metadata.name.clone(),
         namespace: service.metadata.namespace.clone(),
@@ -78,57 +92,133 @@ fn endpoints(service: &Service, pods: &[Arc<Pod>], existing: Option<&Endpoints>)
     if backend::is_headless(service) {
         labels.insert(HEADLESS.to_owned(), String::new());
     }
-    let mut subsets: BTreeMap<Vec<Port>, (Vec<EndpointAddress>, Vec<EndpointAddress>)> = BTreeMap::new();
-    let living: Vec<&Arc<Pod>> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
+    let (subsets, truncated) = subsets(service, slices);
     let mut annotations = meta.annotations.take().unwrap_or_default();
     annotations.remove(OVER_CAPACITY);
-    if living.len() > ADDRESSES_MAX {
+    if truncated {
         annotations.insert(OVER_CAPACITY.to_owned(), "truncated".to_owned());
     }
     meta.annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
-    for pod in living.into_iter().take(ADDRESSES_MAX) {
-        let Some(address) = address(service, pod) else { continue };
-        let (ready, not_ready) = subsets.entry(backend::ports(service, pod)).or_default();
-        let is_ready = pod::is_ready(pod) || backend::publishes_not_ready(service);
-        if is_ready { ready.push(address) } else { not_ready.push(address) }
-    }
-    let subsets: Vec<EndpointSubset> = subsets.into_iter().map(subset).collect();
     Endpoints { metadata: meta, subsets: Some(subsets).filter(|subsets| !subsets.is_empty()) }
 }
 
-fn subset((ports, (ready, not_ready)): (Vec<Port>, (Vec<EndpointAddress>, Vec<EndpointAddress>))) -> EndpointSubset {
-    let sorted = |mut addresses: Vec<EndpointAddress>| {
-        addresses.sort_by(|a, b| a.ip.cmp(&b.ip));
-        Some(addresses).filter(|addresses| !addresses.is_empty())
+/// Name, number, protocol and application protocol of each port.
+type Ports = Vec<(String, i32, Option<String>, Option<String>)>;
+type Addresses = Vec<EndpointAddress>;
+
+/// The subsets by ports, the ready addresses of all before the others of any; whether some had to be left out.
+fn subsets(service: &Service, slices: &[Arc<EndpointSlice>]) -> (Vec<EndpointSubset>, bool) {
+    let spec = service.spec.as_ref();
+    let family = spec.and_then(|spec| spec.ip_families.as_ref()?.first()).map_or("IPv4", String::as_str);
+    let has_ports = spec.and_then(|spec| spec.ports.as_ref()).is_some_and(|ports| !ports.is_empty());
+    let (mut ready, mut others) = (Vec::new(), Vec::new());
+    for slice in slices.iter().filter(|slice| slice.address_type == family) {
+        let ports = ports(slice);
+        // Pods that have none of the service's ports serve nothing.
+        if ports.is_empty() && has_ports {
+            continue;
+        }
+        for endpoint in slice.endpoints.iter().flatten() {
+            let conditions = endpoint.conditions.as_ref();
+            let is = |condition: Option<bool>| condition == Some(true);
+            let Some(address) = address(endpoint) else { continue };
+            if is(conditions.and_then(|conditions| conditions.ready)) {
+                ready.push((ports.clone(), address));
+            } else if !is(conditions.and_then(|conditions| conditions.terminating)) {
+                others.push((ports.clone(), address));
+            }
+        }
+    }
+    for addresses in [&mut ready, &mut others] {
+        addresses.sort_by(|(_, a), (_, b)| a.ip.cmp(&b.ip));
+    }
+    let truncated = ready.len() + others.len() > ADDRESSES_MAX;
+    ready.truncate(ADDRESSES_MAX);
+    others.truncate(ADDRESSES_MAX - ready.len());
+    let mut subsets: BTreeMap<Ports, (Addresses, Addresses)> = BTreeMap::new();
+    for (ports, address) in ready {
+        subsets.entry(ports).or_default().0.push(address);
+    }
+    for (ports, address) in others {
+        subsets.entry(ports).or_default().1.push(address);
+    }
+    (subsets.into_iter().map(subset).collect(), truncated)
+}
+
+fn ports(slice: &EndpointSlice) -> Ports {
+    let ports = slice.ports.iter().flatten().filter_map(|port| {
+        Some((port.name.clone().unwrap_or_default(), port.port?, port.protocol.clone(), port.app_protocol.clone()))
+    });
+    let mut ports: Ports = ports.collect();
+    ports.sort();
+    ports
+}
+
+fn subset((ports, (ready, others)): (Ports, (Addresses, Addresses))) -> EndpointSubset {
+    let port = |(name, port, protocol, app_protocol): (String, i32, Option<String>, Option<String>)| EndpointPort {
+        name: Some(name).filter(|name| !name.is_empty()),
+        port,
+        protocol,
+        app_protocol,
     };
-    let port = |port: Port| EndpointPort {
-        name: Some(port.name).filter(|name| !name.is_empty()),
-        port: port.number,
-        protocol: Some(port.protocol),
-        app_protocol: port.app_protocol,
-    };
+    let ports: Vec<EndpointPort> = ports.into_iter().map(port).collect();
     EndpointSubset {
-        addresses: sorted(ready),
-        not_ready_addresses: sorted(not_ready),
-        ports: Some(ports.into_iter().map(port).collect::<Vec<_>>()).filter(|ports| !ports.is_empty()),
+        addresses: Some(ready).filter(|addresses| !addresses.is_empty()),
+        not_ready_addresses: Some(others).filter(|addresses| !addresses.is_empty()),
+        ports: Some(ports).filter(|ports| !ports.is_empty()),
     }
 }
 
-/// The pod's address of the service's first family.
-fn address(service: &Service, pod: &Pod) -> Option<EndpointAddress> {
-    let families = service.spec.as_ref().and_then(|spec| spec.ip_families.as_ref());
-    let v6 = families.and_then(|families| families.first()).is_some_and(|family| family == "IPv6");
-    let ip = backend::addresses(pod).into_iter().find(|ip| ip.is_ipv6() == v6)?;
+fn address(endpoint: &Endpoint) -> Option<EndpointAddress> {
     Some(EndpointAddress {
-        ip: ip.to_string(),
-        hostname: backend::hostname(service, pod),
-        node_name: Some(pod::node_name(pod).to_owned()).filter(|node| !node.is_empty()),
-        target_ref: Some(ObjectReference {
-            kind: Some("Pod".to_owned()),
-            namespace: pod.metadata.namespace.clone(),
-            name: pod.metadata.name.clone(),
-            uid: pod.metadata.uid.clone(),
-            ..ObjectReference::default()
-        }),
+        ip: endpoint.addresses.first()?.clone(),
+        hostname: endpoint.hostname.clone(),
+        node_name: endpoint.node_name.clone(),
+        target_ref: endpoint.target_ref.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// Each subset as `ports: ready | others`.
+    fn check(ports: &Value, slices: &[Value], want: &[&str]) {
+        let service: Service =
+            serde_json::from_value(json!({"metadata": {"name": "web"}, "spec": {"ports": ports}})).unwrap();
+        let slice = |slice: &Value| Arc::new(serde_json::from_value(slice.clone()).unwrap());
+        let (subsets, truncated) = subsets(&service, &slices.iter().map(slice).collect::<Vec<_>>());
+        assert!(!truncated);
+        let ips = |addresses: &Option<Addresses>| {
+            addresses.iter().flatten().map(|address| address.ip.clone()).collect::<Vec<_>>().join(",")
+        };
+        let line = |subset: &EndpointSubset| {
+            let ports: Vec<String> = subset.ports.iter().flatten().map(|port| port.port.to_string()).collect();
+            format!("{}: {} | {}", ports.join(","), ips(&subset.addresses), ips(&subset.not_ready_addresses))
+        };
+        assert_eq!(subsets.iter().map(line).collect::<Vec<_>>(), want);
+    }
+
+    fn slice(family: &str, ports: &[i32], endpoints: &[(&str, bool, bool)]) -> Value {
+        let endpoint = |(ip, ready, terminating): &(&str, bool, bool)| json!({"addresses": [ip], "conditions": {"ready": ready, "serving": true, "terminating": terminating}});
+        let ports: Vec<Value> =
+            ports.iter().map(|port| json!({"name": port.to_string(), "port": port, "protocol": "TCP"})).collect();
+        json!({"addressType": family, "ports": ports, "endpoints": endpoints.iter().map(endpoint).collect::<Vec<_>>()})
+    }
+
+    #[test]
+    fn the_old_form_says_what_the_slices_say() {
+        let ports = json!([{"port": 80}]);
+        let first =
+            slice("IPv4", &[8080], &[("10.0.0.2", true, false), ("10.0.0.3", false, true), ("10.0.0.4", false, false)]);
+        let second = slice("IPv4", &[8080], &[("10.0.0.1", true, false), ("10.0.0.5", true, true)]);
+        let other = slice("IPv4", &[9090], &[("10.0.0.6", true, false)]);
+        let portless = slice("IPv4", &[], &[("10.0.0.7", true, false)]);
+        let v6 = slice("IPv6", &[8080], &[("fd00::1", true, false)]);
+        let want = ["8080: 10.0.0.1,10.0.0.2,10.0.0.5 | 10.0.0.4", "9090: 10.0.0.6 | "];
+        check(&ports, &[first, second, other, portless.clone(), v6], &want);
+        check(&Value::Null, &[portless], &[": 10.0.0.7 | "]);
+        check(&ports, &[slice("IPv4", &[], &[])], &[]);
+    }
 }

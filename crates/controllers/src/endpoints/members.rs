@@ -5,6 +5,7 @@
 //! entry per live service and pod, and one per service and pod that it selects.
 
 use super::backend;
+use crate::pod;
 use client::{Cache, Change};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use parking_lot::RwLock;
@@ -40,6 +41,13 @@ impl Members {
         Some((entry.service.clone(), entry.pods.values().filter(|pod| backend::stands(pod)).cloned().collect()))
     }
 
+    /// The services with a pod on this node.
+    pub(super) fn on_node(&self, node: &str) -> Vec<Key> {
+        let state = self.state.read();
+        let has = |entry: &Entry| entry.pods.values().any(|pod| pod::node_name(pod) == node);
+        state.services.iter().filter(|(_, entry)| has(entry)).map(|(key, _)| key.clone()).collect()
+    }
+
     /// Keeps up with the caches, and tells of every service that has to be looked at.
     pub(super) async fn follow(self: Arc<Members>, services: Cache<Service>, pods: Cache<Pod>, mut feed: Feed) {
         services.synced().await;
@@ -69,10 +77,6 @@ fn handle(wanted: &Labels) -> Option<(&String, &String)> {
     wanted.iter().max_by_key(|(_, value)| value.len())
 }
 
-fn asks_for(service: &Service) -> Option<&Labels> {
-    backend::selecting_labels(service)
-}
-
 fn selects(wanted: &Labels, labels: &Labels) -> bool {
     wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
 }
@@ -81,8 +85,8 @@ impl State {
     fn service(&mut self, change: &Change<Service>) -> Key {
         let key = change.key.clone();
         let before = self.services.remove(&key);
-        let known = before.as_ref().and_then(|entry| asks_for(&entry.service));
-        let wanted = change.new.as_deref().and_then(asks_for);
+        let known = before.as_ref().and_then(|entry| backend::selector(&entry.service));
+        let wanted = change.new.as_deref().and_then(backend::selector);
         let same = known == wanted;
         if !same && let Some(known) = known {
             self.forget(&key, &known.clone());
@@ -132,7 +136,7 @@ impl State {
         let labels = crate::labels(&pod.metadata);
         let candidates = labels.iter().filter_map(|(name, value)| names.get(name)?.get(value)).flatten();
         let wants = |key: &&Key| {
-            let wanted = self.services.get(*key).and_then(|entry| asks_for(&entry.service));
+            let wanted = self.services.get(*key).and_then(|entry| backend::selector(&entry.service));
             wanted.is_some_and(|wanted| selects(wanted, labels))
         };
         candidates.filter(wants).cloned().collect()
@@ -192,7 +196,8 @@ mod tests {
 
     impl Told {
         fn service(&mut self, key: &str, selector: Option<Value>) {
-            let service = selector.map(|selector| serde_json::from_value(json!({"spec": {"selector": selector}})).unwrap());
+            let service =
+                selector.map(|selector| serde_json::from_value(json!({"spec": {"selector": selector}})).unwrap());
             let change = change(&mut self.services, key, service);
             assert_eq!(&*self.state.service(&change), key);
         }
@@ -222,7 +227,10 @@ mod tests {
         assert_eq!(told.pod("d/a", Some(json!({"app": "web", "v": "1"})), "1.1.1.1"), ["d/v1", "d/web"]);
         assert_eq!(told.pod("d/b", Some(json!({"app": "web", "v": "2"})), "1.1.1.2"), ["d/web"]);
         told.service("d/late", Some(json!({"v": "2"})));
-        assert_eq!((told.members("d/web"), told.members("d/late")), (vec!["d/a".to_owned(), "d/b".to_owned()], vec!["d/b".to_owned()]));
+        assert_eq!(
+            (told.members("d/web"), told.members("d/late")),
+            (vec!["d/a".to_owned(), "d/b".to_owned()], vec!["d/b".to_owned()])
+        );
         assert!(told.members("e/web").is_empty());
         told.service("d/late", Some(json!({"v": "1"})));
         assert_eq!(told.members("d/late"), ["d/a"]);

@@ -1,6 +1,8 @@
 //! EndpointSlices of services that select pods.
 
+use super::HEADLESS;
 use super::backend::{self, Port};
+use super::members::Members;
 use super::slices::{self, Changes, Endpoints, Group, MANAGED_BY, SERVICE_NAME};
 use crate::pod;
 use crate::table::Start;
@@ -9,27 +11,28 @@ use client::{Cache, Change};
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use reconcile::{Action, Context, Controller, Error, Index, Key, Reconcile, owner, split};
+use reconcile::{Action, Context, Controller, Error, Index, Key, Reconcile, owner};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-const CONTROLLER: &str = "endpointslice-controller.k8s.io";
+pub(super) const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 const ZONE: &str = "topology.kubernetes.io/zone";
-const HEADLESS: &str = "service.kubernetes.io/headless";
+/// A burst of changes is written together: every write goes to every node.
+const REST: Duration = Duration::from_millis(50);
 
 pub(crate) fn controller(start: &Start) -> Controller {
     let client = &start.client;
     let (services, pods, nodes) = (client.cache::<Service>(), client.cache::<Pod>(), client.cache::<Node>());
     let owned = Index::new(|slice: &EndpointSlice| slices_service(slice, CONTROLLER));
-    let (selected, zoned) = (services.clone(), services.clone());
-    let reconciler =
-        Services { services: services.clone(), pods: pods.clone(), nodes: nodes.clone(), slices: owned.clone() };
-    Controller::new("endpointslice", reconciler)
-        .watches(services, reconcile::each)
+    let members: Arc<Members> = Arc::default();
+    let (follower, zoned) = (members.clone(), members.clone());
+    Controller::new("endpointslice", Services { members, nodes: nodes.clone(), slices: owned.clone() })
+        .rests(REST)
+        .source(move |feed| follower.follow(services, pods, feed))
         .indexes(client.cache::<EndpointSlice>(), &owned, |change| owners(change, CONTROLLER))
-        .watches(pods, move |change| super::selecting(&selected, change))
-        .watches(nodes, move |change| if zone_changed(change) { every(&zoned) } else { Vec::new() })
+        .watches(nodes, move |change| if zone_changed(change) { zoned.on_node(&change.key) } else { Vec::new() })
 }
 
 /// The service whose slice this is, if it is made by `controller`.
@@ -53,13 +56,8 @@ fn zone_changed(change: &Change<Node>) -> bool {
     zone(&change.old) != zone(&change.new)
 }
 
-fn every(services: &Cache<Service>) -> Vec<Key> {
-    services.list().iter().map(|service| reconcile::key_of(&**service)).collect()
-}
-
 struct Services {
-    services: Cache<Service>,
-    pods: Cache<Pod>,
+    members: Arc<Members>,
     nodes: Cache<Node>,
     slices: Arc<Index<EndpointSlice>>,
 }
@@ -68,13 +66,12 @@ struct Services {
 impl Reconcile for Services {
     async fn reconcile(&self, ctx: &Context, key: &Key) -> Result<Action, Error> {
         let existing = self.slices.get(key);
-        let service = self.services.get_key(key).filter(|service| backend::selector(service).is_some());
-        let changes = match service {
+        let members = self.members.get(key).filter(|(service, _)| backend::selector(service).is_some());
+        let changes = match members {
             // Without a selector the slices are somebody else's; ours of before are not wanted any more.
             None => Changes { delete: existing, ..Changes::default() },
-            Some(service) if service.metadata.deletion_timestamp.is_some() => return Ok(Action::Done),
-            Some(service) => {
-                let pods = backend::of_service(&service, self.pods.list_namespace(split(key).0));
+            Some((service, _)) if service.metadata.deletion_timestamp.is_some() => return Ok(Action::Done),
+            Some((service, pods)) => {
                 let zone =
                     |node: &str| self.nodes.get("", node).and_then(|n| crate::labels(&n.metadata).get(ZONE).cloned());
                 slices::changes(&existing, groups(&service, &pods, &zone), &meta(&service))
@@ -190,7 +187,7 @@ mod tests {
 
     /// `address ready serving terminating ports` of every endpoint.
     fn check(service: &Service, pods: Vec<Arc<Pod>>, want: &[&str]) {
-        let pods = backend::of_service(service, pods);
+        let pods: Vec<Arc<Pod>> = pods.into_iter().filter(|pod| backend::stands(pod)).collect();
         let groups = groups(service, &pods, &|node| Some(format!("zone-of-{node}")));
         let mut lines = Vec::new();
         for ((_, ports), endpoints) in &groups {
@@ -222,7 +219,6 @@ mod tests {
                 pod("10.0.0.2", unready.clone()),
                 pod("10.0.0.3", ending.clone()),
                 pod("10.0.0.4", json!({"/status/phase": "Failed"})),
-                pod("10.0.0.5", json!({"/metadata/labels": {"app": "db"}})),
                 pod("10.0.0.6", json!({"/status/podIPs": []})),
             ]
         };

@@ -232,7 +232,11 @@ impl Graph {
     /// An owner that was asked for and is there. As `set`, unless more is known of it already.
     pub(super) fn found(&mut self, def: &'static ResourceDef, meta: &Meta) -> Vec<Key> {
         let entry = self.entries.get(meta.uid.as_str());
-        if entry.is_some_and(|entry| matches!(entry.presence, Presence::Unknown)) { self.set(def, meta) } else { Vec::new() }
+        if entry.is_some_and(|entry| matches!(entry.presence, Presence::Unknown)) {
+            self.set(def, meta)
+        } else {
+            Vec::new()
+        }
     }
 
     /// An object is gone; the uids that are to be looked at.
@@ -263,8 +267,7 @@ impl Graph {
     /// They were; the uids that are to be looked at, as what was not told of is gone.
     pub(super) fn list_ends(&mut self, def: &ResourceDef) -> Vec<Key> {
         let is_gone = |node: &Node| std::ptr::eq(node.def, def) && !node.listed;
-        let gone: Vec<Key> =
-            self.entries.keys().filter(|uid| self.node(uid).is_some_and(is_gone)).cloned().collect();
+        let gone: Vec<Key> = self.entries.keys().filter(|uid| self.node(uid).is_some_and(is_gone)).cloned().collect();
         gone.iter().flat_map(|uid| self.remove(uid)).collect()
     }
 

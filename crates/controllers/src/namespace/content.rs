@@ -1,6 +1,6 @@
 //! Deleting all that is in a namespace, and counting what is left.
 
-use crate::follow::{Listed, ListMeta, is_not_served};
+use crate::follow::{ListMeta, Listed, is_not_served};
 use api::Kind;
 use api::resource::{ResourceDef, Verbs};
 use client::{Client, Request, Verb};
@@ -68,7 +68,8 @@ async fn delete_all(client: &Client, def: &'static ResourceDef, namespace: &str)
         propagation_policy: Some("Background".to_owned()),
         ..DeleteOptions::default()
     };
-    let body = serde_json::to_vec(&options).map_err(|error| Error::Invalid(format!("encoding delete options: {error}")))?;
+    let body =
+        serde_json::to_vec(&options).map_err(|error| Error::Invalid(format!("encoding delete options: {error}")))?;
     let what = format!("deleting all {} of {namespace}", def.plural);
     let request = Request::new(Verb::DeleteCollection, def, namespace, "").body(body);
     client.call(request).await.map_err(Error::api(what))?;

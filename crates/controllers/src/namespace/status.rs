@@ -6,12 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
 
-pub(super) fn of(
-    namespace: &Namespace,
-    remaining: &Remaining,
-    failure: Option<String>,
-    now: Timestamp,
-) -> NamespaceStatus {
+pub(super) fn of(namespace: &Namespace, remaining: &Remaining, now: Timestamp) -> NamespaceStatus {
     let counted = |counts: &BTreeMap<String, usize>, what: &str| -> String {
         counts
             .iter()
@@ -24,6 +19,10 @@ pub(super) fn of(
     let finalizers = (!remaining.finalizers.is_empty()).then(|| {
         format!("Some content in the namespace has finalizers remaining: {}", counted(&remaining.finalizers, "in"))
     });
+    let failures = (!remaining.failures.is_empty()).then(|| {
+        let texts: Vec<String> = remaining.failures.iter().map(ToString::to_string).collect();
+        format!("Failed to delete all resource types, {} remaining: {}", texts.len(), texts.join(", "))
+    });
     let states = [
         ("NamespaceDeletionDiscoveryFailure", None, "", "ResourcesDiscovered", "All resources successfully discovered"),
         (
@@ -35,7 +34,7 @@ pub(super) fn of(
         ),
         (
             "NamespaceDeletionContentFailure",
-            failure.map(|failure| format!("Failed to delete all resource types, 1 remaining: {failure}")),
+            failures,
             "ContentDeletionFailed",
             "ContentDeleted",
             "All content successfully deleted, may be waiting on finalization",

@@ -263,7 +263,7 @@ impl Ord for SortKey {
                 a.total_cmp(&b)
             }
             (Some(Value::String(a)), Some(Value::String(b))) => match (quantity(a), quantity(b)) {
-                (Some(a), Some(b)) => a.cmp(&b),
+                (Some(a), Some(b)) => a.total_cmp(&b),
                 _ => a.cmp(b),
             },
             (a, b) => a.is_some().cmp(&b.is_some()),
@@ -272,8 +272,8 @@ impl Ord for SortKey {
 }
 
 /// `10Gi` sorts above `9Gi`; what is no quantity sorts as text.
-fn quantity(text: &str) -> Option<i128> {
-    api::quantity::milli(text)
+fn quantity(text: &str) -> Option<f64> {
+    api::quantity::Quantity::parse(text).ok().map(api::quantity::Quantity::as_f64)
 }
 
 async fn watch(context: &Context, arguments: &Arguments, format: &Format, wanted: &[Wanted]) -> Result<()> {

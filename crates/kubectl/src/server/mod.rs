@@ -16,7 +16,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use http::Method;
 
-pub(crate) use exec::{Remote as RemoteProcess, open as open_exec};
+pub(crate) use exec::{Input, Output, Piece, open as open_exec};
 pub(crate) use https::Https;
 pub(crate) use uri::{escaped, resource_path, with_query};
 

@@ -64,7 +64,8 @@ impl Registration {
     /// milliseconds would take all its pods out of their services. A new node gets none before it is registered.
     async fn await_network(&mut self) {
         let known = self.context.client.find::<Node>("", &self.identity.name).await;
-        let has_range = known.is_ok_and(|node| node.and_then(|node| node.spec).is_some_and(|spec| spec.pod_cidr.is_some()));
+        let has_range =
+            known.is_ok_and(|node| node.and_then(|node| node.spec).is_some_and(|spec| spec.pod_cidr.is_some()));
         if has_range && tokio::time::timeout(RETURN_PATIENCE, self.network.wait_for(|ready| *ready)).await.is_err() {
             tracing::warn!(node = self.identity.name, "the pod network is not there yet; the node reports NotReady");
         }

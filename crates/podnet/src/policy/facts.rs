@@ -156,9 +156,13 @@ impl WireSpec {
         let stays = |container: &&WireContainer| container.restart_policy.as_deref() == Some("Always");
         let sidecars = self.init_containers.iter().flatten().filter(stays);
         let mut named = BTreeMap::new();
-        for port in self.containers.iter().flatten().chain(sidecars).flat_map(|container| container.ports.iter().flatten()) {
+        for port in
+            self.containers.iter().flatten().chain(sidecars).flat_map(|container| container.ports.iter().flatten())
+        {
             let number = u16::try_from(port.container_port);
-            if let (Some(name), Some(protocol), Ok(number)) = (&port.name, Protocol::parse(port.protocol.as_deref()), number) {
+            if let (Some(name), Some(protocol), Ok(number)) =
+                (&port.name, Protocol::parse(port.protocol.as_deref()), number)
+            {
                 named.entry(PortName { protocol, name: name.clone() }).or_insert(number);
             }
         }
@@ -185,7 +189,8 @@ mod tests {
             (serde_json::json!({"podIP": ""}), false, false),
         ];
         for (status, host_network, has) in table {
-            let facts = facts(serde_json::json!({"metadata": {}, "spec": {"hostNetwork": host_network}, "status": status}));
+            let facts =
+                facts(serde_json::json!({"metadata": {}, "spec": {"hostNetwork": host_network}, "status": status}));
             assert_eq!(facts.address, has.then(|| "10.42.0.2".parse().unwrap()), "{status} {host_network}");
         }
     }
@@ -200,7 +205,8 @@ mod tests {
                 "initContainers": [{"ports": [port("once", 1, "TCP")]}, {"restartPolicy": "Always", "ports": [port("side", 2, "SCTP")]}],
             }
         }));
-        let ports: Vec<String> = facts.ports.iter().map(|(name, port)| format!("{}/{} {port}", name.name, name.protocol.name())).collect();
+        let ports: Vec<String> =
+            facts.ports.iter().map(|(name, port)| format!("{}/{} {port}", name.name, name.protocol.name())).collect();
         assert_eq!(ports, ["web/tcp 8080", "web/udp 53", "side/sctp 2"]);
     }
 }

@@ -107,7 +107,11 @@ pub(crate) struct Names {
 }
 
 impl Plan {
-    pub(crate) fn of<'a>(policies: impl Iterator<Item = (&'a ObjectKey, &'a PolicyRules)>, dns: &Dns, names: &mut Names) -> Plan {
+    pub(crate) fn of<'a>(
+        policies: impl Iterator<Item = (&'a ObjectKey, &'a PolicyRules)>,
+        dns: &Dns,
+        names: &mut Names,
+    ) -> Plan {
         let mut plan = Plan::default();
         let mut numbers = BTreeSet::new();
         for (key, rules) in policies {

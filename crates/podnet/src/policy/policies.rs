@@ -140,7 +140,8 @@ impl Policies {
             policies: self.policies.changes(),
             requests: self.requests,
         };
-        let mut table = Table { view: self.view, written: Written::default(), script: String::new(), options: self.options };
+        let mut table =
+            Table { view: self.view, written: Written::default(), script: String::new(), options: self.options };
         table.start_over();
         let mut waiting = Vec::new();
         let mut retry = RETRY_FIRST;

@@ -97,7 +97,8 @@ impl PolicyRules {
         let spec = policy.spec.clone().unwrap_or_default();
         let (ingress, egress) = (spec.ingress.unwrap_or_default(), spec.egress.unwrap_or_default());
         let types = spec.policy_types.filter(|types| !types.is_empty());
-        let about = |kind: &str, by_default: bool| types.as_ref().map_or(by_default, |types| types.iter().any(|t| t == kind));
+        let about =
+            |kind: &str, by_default: bool| types.as_ref().map_or(by_default, |types| types.iter().any(|t| t == kind));
         let (about_ingress, about_egress) = (about("Ingress", true), about("Egress", !egress.is_empty()));
         let rule = |peers: Option<Vec<NetworkPolicyPeer>>, ports: Option<Vec<NetworkPolicyPort>>| Rule {
             peers: peers.filter(|list| !list.is_empty()).map(|list| Peers::of(&list, &namespace)),
@@ -196,7 +197,9 @@ impl Ports {
     }
 
     pub(crate) fn allow(&self, protocol: Protocol, number: u16) -> bool {
-        self.ranges.get(&protocol).is_some_and(|ranges| ranges.iter().any(|(first, last)| (*first..=*last).contains(&number)))
+        self.ranges
+            .get(&protocol)
+            .is_some_and(|ranges| ranges.iter().any(|(first, last)| (*first..=*last).contains(&number)))
     }
 }
 
@@ -249,14 +252,21 @@ mod tests {
     fn peers_are_pods_here_namespaces_both_or_addresses() {
         let labels = |text: &str| Selector::parse(text).unwrap();
         let one = |namespaces, pods| Some(Peers { pods: vec![Peer { namespaces, pods }], blocks: Vec::new() });
-        let (app, team) = (serde_json::json!({"matchLabels": {"app": "a"}}), serde_json::json!({"matchLabels": {"team": "t"}}));
+        let (app, team) =
+            (serde_json::json!({"matchLabels": {"app": "a"}}), serde_json::json!({"matchLabels": {"team": "t"}}));
         let here = Namespaces::Named("shop".to_owned());
         let table = [
             (serde_json::json!([]), None),
             (serde_json::json!([{"podSelector": app}]), one(here.clone(), labels("app=a"))),
             (serde_json::json!([{"podSelector": {}}]), one(here, Selector::everything())),
-            (serde_json::json!([{"namespaceSelector": team}]), one(Namespaces::Selected(labels("team=t")), Selector::everything())),
-            (serde_json::json!([{"namespaceSelector": {}}]), one(Namespaces::Selected(Selector::everything()), Selector::everything())),
+            (
+                serde_json::json!([{"namespaceSelector": team}]),
+                one(Namespaces::Selected(labels("team=t")), Selector::everything()),
+            ),
+            (
+                serde_json::json!([{"namespaceSelector": {}}]),
+                one(Namespaces::Selected(Selector::everything()), Selector::everything()),
+            ),
             (
                 serde_json::json!([{"namespaceSelector": team, "podSelector": app}]),
                 one(Namespaces::Selected(labels("team=t")), labels("app=a")),
@@ -284,22 +294,38 @@ mod tests {
             (vec![block("10.0.0.0/22", &["10.0.1.0/24"])], vec!["10.0.0.0/24", "10.0.2.0/23"]),
             (vec![block("10.0.0.0/31", &["10.0.0.1/32"])], vec!["10.0.0.0/32"]),
             (vec![block("10.0.0.0/24", &["10.0.0.0/24"])], vec![]),
-            (vec![block("10.0.0.0/24", &["10.0.0.0/25"]), block("10.0.0.0/26", &[])], vec!["10.0.0.0/26", "10.0.0.128/25"]),
+            (
+                vec![block("10.0.0.0/24", &["10.0.0.0/25"]), block("10.0.0.0/26", &[])],
+                vec!["10.0.0.0/26", "10.0.0.128/25"],
+            ),
             (vec![block("10.0.0.0/24", &[]), block("10.0.1.0/24", &[])], vec!["10.0.0.0/23"]),
         ];
         for (from, wanted) in table {
             assert_eq!(blocks(serde_json::json!(from)), wanted, "{from:?}");
         }
         let world = blocks(serde_json::json!([block("0.0.0.0/0", &["10.0.0.0/8", "192.168.0.0/16"])]));
-        let inside = |address: &str| world.iter().any(|net| net.parse::<Ipv4Net>().unwrap().contains(&address.parse::<std::net::Ipv4Addr>().unwrap()));
-        for (address, wanted) in [("9.255.255.255", true), ("10.0.0.0", false), ("10.255.255.255", false), ("11.0.0.0", true), ("192.168.3.4", false), ("192.169.0.0", true)] {
+        let inside = |address: &str| {
+            world
+                .iter()
+                .any(|net| net.parse::<Ipv4Net>().unwrap().contains(&address.parse::<std::net::Ipv4Addr>().unwrap()))
+        };
+        for (address, wanted) in [
+            ("9.255.255.255", true),
+            ("10.0.0.0", false),
+            ("10.255.255.255", false),
+            ("11.0.0.0", true),
+            ("192.168.3.4", false),
+            ("192.169.0.0", true),
+        ] {
             assert_eq!(inside(address), wanted, "{address}");
         }
     }
 
     #[test]
     fn ports_are_numbers_ranges_names_or_whole_protocols() {
-        let ports = |list: serde_json::Value| policy(serde_json::json!({"ingress": [{"ports": list}]})).ingress.unwrap().remove(0).ports;
+        let ports = |list: serde_json::Value| {
+            policy(serde_json::json!({"ingress": [{"ports": list}]})).ingress.unwrap().remove(0).ports
+        };
         assert_eq!(ports(serde_json::json!([])), None);
         let found = ports(serde_json::json!([
             {"port": 80}, {"port": 443, "protocol": "TCP"}, {"port": 81}, {"port": 8000, "endPort": 8100}, {"port": 8050, "endPort": 8200},
@@ -308,10 +334,15 @@ mod tests {
         .unwrap();
         assert_eq!(
             found.ranges,
-            BTreeMap::from([(Protocol::Tcp, vec![(80, 81), (443, 443), (8000, 8200)]), (Protocol::Udp, vec![(0, u16::MAX)])])
+            BTreeMap::from([
+                (Protocol::Tcp, vec![(80, 81), (443, 443), (8000, 8200)]),
+                (Protocol::Udp, vec![(0, u16::MAX)])
+            ])
         );
         let name = |protocol| PortName { protocol, name: "web".to_owned() };
         assert_eq!(found.named, BTreeSet::from([name(Protocol::Tcp), name(Protocol::Sctp)]));
-        assert!(found.allow(Protocol::Tcp, 8100) && !found.allow(Protocol::Tcp, 53) && !found.allow(Protocol::Sctp, 80));
+        assert!(
+            found.allow(Protocol::Tcp, 8100) && !found.allow(Protocol::Tcp, 53) && !found.allow(Protocol::Sctp, 80)
+        );
     }
 }

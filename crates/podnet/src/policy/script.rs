@@ -36,6 +36,7 @@ table inet {table} {{
     ip saddr vmap @egress
   }}
   chain forward_egress {{ type filter hook forward priority 0; policy accept; jump leaving; }}
+  chain input_egress {{ type filter hook input priority 0; policy accept; jump leaving; }}
   chain forward_ingress {{
     type filter hook forward priority 1; policy accept;
     ct state established,related accept
@@ -159,7 +160,9 @@ impl Written {
     }
 
     fn write_new_groups(&mut self, table: &str, out: &mut String) {
-        for ((direction, policies), group) in self.groups.iter_mut().filter(|(_, group)| group.pods > 0 && !group.is_written) {
+        for ((direction, policies), group) in
+            self.groups.iter_mut().filter(|(_, group)| group.pods > 0 && !group.is_written)
+        {
             group.is_written = true;
             let name = group_name(*direction, group.number);
             push(out, format_args!("add chain inet {table} {name}"));

@@ -68,7 +68,13 @@ impl Node {
 
 fn admitted(name: &str, uid: &str, address: &str) -> AdmittedPod {
     let labels = [("app".to_owned(), "db".to_owned())].into();
-    AdmittedPod { namespace: "shop".to_owned(), name: name.to_owned(), uid: uid.to_owned(), labels, address: address.parse().unwrap() }
+    AdmittedPod {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        labels,
+        address: address.parse().unwrap(),
+    }
 }
 
 fn app(name: &str) -> Value {
@@ -206,10 +212,16 @@ fn rules_combine_whom_and_which_ports() {
         (json!({"from": [], "ports": []}), vec!["accept"]),
         (json!({"ports": [{"protocol": "UDP"}]}), vec!["meta l4proto udp accept"]),
         (json!({"ports": [{"port": 80}, {"port": 90, "endPort": 99}]}), vec!["tcp dport { 80, 90-99 } accept"]),
-        (json!({"ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}]}), vec!["tcp dport { 80 } accept", "udp dport { 53 } accept"]),
+        (
+            json!({"ports": [{"port": 80}, {"port": 53, "protocol": "UDP"}]}),
+            vec!["tcp dport { 80 } accept", "udp dport { 53 } accept"],
+        ),
         (json!({"ports": [{"port": "web"}]}), vec!["ip daddr . tcp dport @port_1 accept"]),
         (json!({"from": [cidr("10.0.0.0/8", &["10.128.0.0/9"])]}), vec!["ip saddr { 10.0.0.0/9 } accept"]),
-        (json!({"from": [cidr("0.0.0.0/0", &[])], "ports": [{"port": 1}]}), vec!["meta nfproto ipv4 tcp dport { 1 } accept"]),
+        (
+            json!({"from": [cidr("0.0.0.0/0", &[])], "ports": [{"port": 1}]}),
+            vec!["meta nfproto ipv4 tcp dport { 1 } accept"],
+        ),
         (json!({"from": [cidr("fd00::/8", &[])]}), vec![]),
         (
             json!({"from": [{"podSelector": {}}, cidr("10.0.0.0/8", &[])], "ports": [{"port": 1}, {"protocol": "SCTP"}]}),
@@ -226,7 +238,8 @@ fn rules_combine_whom_and_which_ports() {
         node.pod("shop/db db n1 10.42.0.2");
         node.policy("shop/p", json!({"podSelector": {}, "ingress": [rule]}));
         let rules = node.lines("rule inet t policy_1_ingress ");
-        let rules: Vec<&str> = rules.iter().filter_map(|line| line.strip_prefix("add rule policy_1_ingress ")).collect();
+        let rules: Vec<&str> =
+            rules.iter().filter_map(|line| line.strip_prefix("add rule policy_1_ingress ")).collect();
         assert_eq!(rules, wanted, "{rule}");
     }
 }
@@ -235,9 +248,18 @@ fn rules_combine_whom_and_which_ports() {
 fn a_named_port_is_each_pods_own_number() {
     let mut node = Node::new();
     node.pod("shop/a db n1 10.42.0.2");
-    node.pod_with("shop/b db n2 10.42.4.2", json!({"spec": {"containers": [{"ports": [{"name": "web", "containerPort": 81}]}]}}));
-    node.pod_with("shop/c db n2 10.42.4.3", json!({"spec": {"containers": [{"ports": [{"name": "web", "protocol": "UDP", "containerPort": 82}]}]}}));
-    node.policy("shop/p", json!({"podSelector": {}, "egress": [{"ports": [{"port": "web"}]}], "policyTypes": ["Egress"]}));
+    node.pod_with(
+        "shop/b db n2 10.42.4.2",
+        json!({"spec": {"containers": [{"ports": [{"name": "web", "containerPort": 81}]}]}}),
+    );
+    node.pod_with(
+        "shop/c db n2 10.42.4.3",
+        json!({"spec": {"containers": [{"ports": [{"name": "web", "protocol": "UDP", "containerPort": 82}]}]}}),
+    );
+    node.policy(
+        "shop/p",
+        json!({"podSelector": {}, "egress": [{"ports": [{"port": "web"}]}], "policyTypes": ["Egress"]}),
+    );
     let script = node.script();
     assert!(script.contains("add set inet t port_1 { type ipv4_addr . inet_service; }\n"), "{script}");
     assert!(script.contains("add element inet t port_1 { 10.42.0.2 . 8080, 10.42.4.2 . 81 }\n"), "{script}");
@@ -251,7 +273,10 @@ fn namespaces_are_chosen_by_their_labels() {
     node.pod("bank/teller teller n2 10.42.4.2");
     node.pod("bank/guard guard n2 10.42.4.3");
     let rich = json!({"matchLabels": {"rich": "yes"}});
-    node.policy("shop/p", json!({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": rich, "podSelector": app("teller")}]}]}));
+    node.policy(
+        "shop/p",
+        json!({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": rich, "podSelector": app("teller")}]}]}),
+    );
     assert_eq!(node.lines("element inet t peer"), Vec::<String>::new());
     node.view.namespace("bank", Some([("rich".to_owned(), "yes".to_owned())].into()));
     assert_eq!(node.script(), "add element inet t peer_1 { 10.42.4.2 }\n");
@@ -333,7 +358,10 @@ fn a_restarted_sandboxs_new_address_counts_at_once() {
     node.view.admit(admitted("db", "db", "10.42.0.8"));
     assert_eq!(
         node.lines("t ingress"),
-        ["delete element ingress { 10.42.0.2 : goto pods_1_ingress }", "add element ingress { 10.42.0.8 : goto pods_1_ingress }"]
+        [
+            "delete element ingress { 10.42.0.2 : goto pods_1_ingress }",
+            "add element ingress { 10.42.0.8 : goto pods_1_ingress }"
+        ]
     );
 }
 
@@ -344,7 +372,10 @@ fn an_address_is_its_youngest_pods() {
     let young = json!({"metadata": {"creationTimestamp": "2026-01-02T00:00:00Z"}});
     node.pod_with("shop/other other n1 10.42.0.2", young);
     assert_eq!(node.lines("delete element inet t ingress").len(), 1, "the database has lost its address");
-    node.pod_with("shop/other other n1 10.42.0.2", json!({"metadata": {"creationTimestamp": "2026-01-02T00:00:00Z", "deletionTimestamp": "2026-01-03T00:00:00Z"}}));
+    node.pod_with(
+        "shop/other other n1 10.42.0.2",
+        json!({"metadata": {"creationTimestamp": "2026-01-02T00:00:00Z", "deletionTimestamp": "2026-01-03T00:00:00Z"}}),
+    );
     assert_eq!(node.lines("add element inet t ingress").len(), 1, "the other is going");
     node.no_pod("shop/other", "other");
     assert_eq!(node.script(), "");
@@ -367,7 +398,10 @@ fn a_thousand_pods_with_fifty_policies_are_milliseconds() {
     }
     for index in 0..50 {
         let from = json!([{"podSelector": app(&format!("app{}", (index + 1) % 50))}, {"namespaceSelector": {}, "podSelector": app("db")}]);
-        node.policy(&format!("shop/policy{index}"), json!({"podSelector": app(&format!("app{index}")), "ingress": [{"from": from}]}));
+        node.policy(
+            &format!("shop/policy{index}"),
+            json!({"podSelector": app(&format!("app{index}")), "ingress": [{"from": from}]}),
+        );
     }
     let began = Instant::now();
     let script = node.script();

@@ -254,7 +254,8 @@ impl View {
         let peers = self.peers_in(&facts.namespace);
         let meant = peers.iter().filter(|(_, pods)| pods.matches(&facts.labels));
         placement.members.extend(meant.map(|(number, _)| Member::Peer(*number)));
-        let named = facts.ports.iter().filter_map(|(name, port)| Some(Member::Port(*self.plan.ports.get(name)?, *port)));
+        let named =
+            facts.ports.iter().filter_map(|(name, port)| Some(Member::Port(*self.plan.ports.get(name)?, *port)));
         placement.members.extend(named);
         let matters = !(placement.ingress.is_empty() && placement.egress.is_empty() && placement.members.is_empty());
         matters.then_some(placement)

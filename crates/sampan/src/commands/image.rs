@@ -27,7 +27,9 @@ pub(crate) fn image(command: ImageCommand) -> Result<()> {
                 println!("{name:<60} {:<20} {:.1} MB", &id[..id.len().min(16)], image.size_bytes as f64 / 1e6);
             }
         }
-        ImageCommand::Pull { image, data_dir } => println!("{}", runtime.block_on(store(&data_dir)?.pull(&image, None))?),
+        ImageCommand::Pull { image, data_dir } => {
+            println!("{}", runtime.block_on(store(&data_dir)?.pull(&image, None))?)
+        }
         ImageCommand::Rm { image, data_dir } => runtime.block_on(store(&data_dir)?.remove(&image))?,
     }
     Ok(())

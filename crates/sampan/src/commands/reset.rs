@@ -89,7 +89,8 @@ fn end_node(settings: &Settings) -> Result<()> {
 
 /// The innermost first. A mount may hang on for as long as a namespace that had it ends.
 fn unmount_below(folder: &Path) -> Result<()> {
-    let mut mounts: Vec<_> = kernel::mount::table()?.into_iter().filter(|mount| mount.target.starts_with(folder)).collect();
+    let mut mounts: Vec<_> =
+        kernel::mount::table()?.into_iter().filter(|mount| mount.target.starts_with(folder)).collect();
     mounts.reverse();
     for mount in mounts {
         kernel::mount::unmount(&mount.target)?;

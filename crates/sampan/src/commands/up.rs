@@ -83,7 +83,12 @@ fn in_background(settings: &Settings) -> Result<()> {
     let mut word = String::new();
     BufReader::new(output).read_line(&mut word).context("waiting for the cluster")?;
     if word.trim() == "ready" {
-        println!("ready: {} (pid {}), kubeconfig {}", settings.public_url(), child.id(), settings.data_dir.join("admin.kubeconfig").display());
+        println!(
+            "ready: {} (pid {}), kubeconfig {}",
+            settings.public_url(),
+            child.id(),
+            settings.data_dir.join("admin.kubeconfig").display()
+        );
         return Ok(());
     }
     let status = child.wait().context("waiting for the cluster")?;

@@ -46,7 +46,9 @@ impl BootstrapFile {
         if let Some(saved) = BootstrapFile::saved(settings)? {
             return Ok(saved);
         }
-        let Roles::Node(server) = &settings.roles else { bail!("the server did not leave {}", BootstrapFile::path(settings).display()) };
+        let Roles::Node(server) = &settings.roles else {
+            bail!("the server did not leave {}", BootstrapFile::path(settings).display())
+        };
         let found = discover(settings, server).await?;
         found.save(settings)?;
         Ok(found)
@@ -63,14 +65,16 @@ impl BootstrapFile {
             ..commands::join_token()
         };
         let token = apiserver::bootstrap::create_bootstrap_token(client, &token, now).await?;
-        let file = BootstrapFile { server: settings.server_url(), ca_pem: pki.server_ca.bundle_pem().to_owned(), token };
+        let file =
+            BootstrapFile { server: settings.server_url(), ca_pem: pki.server_ca.bundle_pem().to_owned(), token };
         file.save(settings)
     }
 }
 
 /// SHA-256 of an authority's certificate, in hexadecimal.
 pub(crate) fn authority_pin(ca_pem: &str) -> Result<String> {
-    let certificate = CertificateDer::from_pem_slice(ca_pem.as_bytes()).context("reading the cluster's certificate authority")?;
+    let certificate =
+        CertificateDer::from_pem_slice(ca_pem.as_bytes()).context("reading the cluster's certificate authority")?;
     Ok(digest(&certificate))
 }
 
@@ -104,7 +108,8 @@ async fn discover(settings: &Settings, server: &str) -> Result<BootstrapFile> {
 
 fn pem_of(certificate: &CertificateDer<'_>) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(certificate);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("base64 is ASCII")).collect();
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("base64 is ASCII")).collect();
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 

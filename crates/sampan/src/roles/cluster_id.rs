@@ -1,7 +1,7 @@
 //! What every node of a cluster derives the same names from: its certificate authority.
 
-use crate::settings::Settings;
 use crate::roles::bootstrap::authority_pin;
+use crate::settings::Settings;
 use anyhow::Result;
 use podnet::{BaseOptions, ClusterId};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,9 @@ pub(crate) fn cgroup_root(settings: &Settings, cluster: &ClusterId) -> PathBuf {
 /// have only 107 bytes.
 pub(crate) fn run_dir(settings: &Settings) -> PathBuf {
     let path = settings.data_dir.as_os_str().as_encoded_bytes();
-    let hash = path.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = path
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     PathBuf::from(format!("/run/sampan-{hash:016x}"))
 }
 

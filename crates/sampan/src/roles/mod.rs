@@ -42,7 +42,8 @@ fn start(role: RoleName, data_dir: &Path) -> Result<()> {
     // The supervisor's end is ours: a new supervisor could not start a second server over the same store.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM).context("tying our life to the supervisor's")?;
     let settings = Settings::load(data_dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the async runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the async runtime")?;
     runtime.block_on(async {
         match role {
             RoleName::Server => Box::pin(server::run(settings)).await,

@@ -85,8 +85,12 @@ fn client(bootstrap: &BootstrapFile, identity: &Arc<Identity>) -> Result<Client>
 /// Who may ask the kubelet: clients of the cluster's client authority, which the API publishes.
 async fn client_authority(client: &Client) -> Result<String> {
     let name = "extension-apiserver-authentication";
-    let published: ConfigMap = client.get("kube-system", name).await.context("asking for the cluster's client authority")?;
-    published.data.and_then(|mut data| data.remove("client-ca-file")).with_context(|| format!("kube-system/{name} has no client-ca-file"))
+    let published: ConfigMap =
+        client.get("kube-system", name).await.context("asking for the cluster's client authority")?;
+    published
+        .data
+        .and_then(|mut data| data.remove("client-ca-file"))
+        .with_context(|| format!("kube-system/{name} has no client-ca-file"))
 }
 
 /// The container runtime and, when it is the embedded one, what it stands on.
@@ -134,7 +138,12 @@ async fn runtime(settings: &Settings, cluster: &ClusterId) -> Result<NodeRuntime
 }
 
 /// Services, names and routes: each goes on by itself, and is started again when it fails.
-async fn start_network(settings: &Settings, cluster: &ClusterId, client: &Client, network: Option<&Arc<PodNetwork>>) -> Result<()> {
+async fn start_network(
+    settings: &Settings,
+    cluster: &ClusterId,
+    client: &Client,
+    network: Option<&Arc<PodNetwork>>,
+) -> Result<()> {
     let own_vips = vec![settings.dns_service_ip()];
     let options = proxy::Options {
         node_name: settings.node_name.clone(),
@@ -177,7 +186,8 @@ async fn node_ready(client: &Client, name: &str) {
     let mut changes = own_node(client, name).changes();
     loop {
         let node = changes.next().await.new;
-        let conditions = node.as_ref().and_then(|node| node.status.as_ref()).and_then(|status| status.conditions.as_ref());
+        let conditions =
+            node.as_ref().and_then(|node| node.status.as_ref()).and_then(|status| status.conditions.as_ref());
         if conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True") {
             return;
         }

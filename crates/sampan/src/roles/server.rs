@@ -5,7 +5,7 @@ use crate::roles::{BootstrapFile, asked_to_end, tell};
 use crate::settings::{CLUSTER_DOMAIN, Settings};
 use anyhow::{Context, Result, anyhow};
 use api::user::User;
-use apiserver::admission::Chain;
+use apiserver::admission::{self, Chain};
 use apiserver::authn::{Authenticators, Keys};
 use apiserver::authz::Authorizer;
 use apiserver::bootstrap::{Facts, bootstrap};
@@ -28,10 +28,11 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     let pki = open_pki(&settings)?;
     let backend = open_backend(&settings, &pki).await?;
     let admin = Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:apiserver"))));
-    install(&backend, &admin, &pki).await?;
+    install(&settings, &backend, &admin, &pki).await?;
     bootstrap(&admin, &facts(&settings, &pki)).await.context("making the cluster's own objects")?;
     let tls = pki.server_config(Arc::new(ServingCertificate::new(&pki.apiserver)?))?;
-    let server = Server::start(Config { listen: settings.listen, tls: Arc::new(tls), backend: backend.clone() }).await?;
+    let server =
+        Server::start(Config { listen: settings.listen, tls: Arc::new(tls), backend: backend.clone() }).await?;
     let components = Components::start(&settings, &backend, &pki);
     write_kubeconfig(&settings, &pki)?;
     if settings.roles.node() {
@@ -60,7 +61,8 @@ fn open_pki(settings: &Settings) -> Result<Arc<Pki>> {
         addresses,
         dns: Vec::new(),
     };
-    let pki = Pki::open(&settings.data_dir.join("pki"), &names, now()).context("opening the cluster's keys and certificates")?;
+    let pki = Pki::open(&settings.data_dir.join("pki"), &names, now())
+        .context("opening the cluster's keys and certificates")?;
     Ok(Arc::new(pki))
 }
 
@@ -81,11 +83,12 @@ async fn open_backend(settings: &Settings, pki: &Pki) -> Result<Arc<Backend>> {
 }
 
 /// Who asks, who may, what is admitted: each reads the cluster through the backend it is then installed in.
-async fn install(backend: &Arc<Backend>, client: &Client, pki: &Pki) -> Result<()> {
+async fn install(settings: &Settings, backend: &Arc<Backend>, client: &Client, pki: &Pki) -> Result<()> {
     let authz = Authorizer::start(client);
     let keys = Keys::from_pem(&pki.service_account_keys).context("reading the service account keys")?;
     let authn = Arc::new(Authenticators::new(ISSUER, keys, client, Arc::new(now)));
-    let admission = Arc::new(Chain::new(client, &authz));
+    let judged = admission::Settings { eviction_after_seconds: settings.eviction_after_seconds.cast_signed() };
+    let admission = Arc::new(Chain::new(client, &authz, &judged));
     backend.install(Parts { authn, authz, admission }).map_err(|_| anyhow!("the backend's parts are installed once"))
 }
 
@@ -120,7 +123,8 @@ struct Components {
 impl Components {
     fn start(settings: &Settings, backend: &Arc<Backend>, pki: &Arc<Pki>) -> Components {
         // One client: what both watch is decoded once.
-        let client = Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:kube-controller-manager"))));
+        let client =
+            Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:kube-controller-manager"))));
         let clock = reconcile::Clock::system();
         let events = reconcile::Recorder::start(client.clone(), clock.clone(), "default-scheduler", "");
         let scheduler = scheduler::start(client.clone(), clock.clone(), events, scheduler::Options::default());
@@ -154,7 +158,8 @@ impl controllers::Signer for Signer {
 
     fn sign(&self, request: &CertificateSigningRequest) -> Result<Vec<u8>, String> {
         let spec = &request.spec;
-        let signer = apiserver::pki::Signer::parse(&spec.signer_name).ok_or_else(|| format!("unknown signer {}", spec.signer_name))?;
+        let signer = apiserver::pki::Signer::parse(&spec.signer_name)
+            .ok_or_else(|| format!("unknown signer {}", spec.signer_name))?;
         let usages = spec.usages.as_deref().unwrap_or_default();
         let signed = self.0.sign_csr(&spec.request.0, signer, usages, spec.expiration_seconds, now());
         signed.map(String::into_bytes).map_err(|error| error.to_string())

@@ -14,7 +14,10 @@ fn the_main_job_runs_twice_and_leaves_nothing() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let script = |name: &str| {
         let mut command = machine.inside("sh");
-        command.arg(examples.join(name)).env("SAMPAN", env!("CARGO_BIN_EXE_sampan")).env("SAMPAN_DATA_DIR", &machine.data_dir);
+        command
+            .arg(examples.join(name))
+            .env("SAMPAN", env!("CARGO_BIN_EXE_sampan"))
+            .env("SAMPAN_DATA_DIR", &machine.data_dir);
         run(&mut command)
     };
     for _ in 0..2 {

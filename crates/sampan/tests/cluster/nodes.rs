@@ -57,7 +57,8 @@ fn a_lost_nodes_pods_move_and_nothing_is_doubled_when_it_returns() {
         first.apply(&pod.replace("spec:\n", &format!("spec:\n  nodeName: {node}\n")));
         first.kubectl(&format!("wait --for=condition=Ready pod/client-{node} -n user-center --timeout=60s"));
         let ask = "for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do wget -qO- http://user-center/; done";
-        let answers = first.kubectl_args(&["exec", "-n", "user-center", &format!("client-{node}"), "--", "sh", "-c", ask]);
+        let answers =
+            first.kubectl_args(&["exec", "-n", "user-center", &format!("client-{node}"), "--", "sh", "-c", ask]);
         for other in ["n0", "n1", "n2"] {
             assert!(answers.contains(&format!("node={other}\n")), "from {node} no answer of {other}:\n{answers}");
         }

@@ -90,6 +90,9 @@ fn commands_logs_and_exit_codes_reach_the_user() {
     assert_eq!(machine.kubectl(&format!("get pod job -o jsonpath={code}")), "4");
 
     let missing = machine.try_kubectl(&["logs", "nowhere"]);
-    assert_eq!(String::from_utf8_lossy(&missing.stderr), "error: error from server (NotFound): pods \"nowhere\" not found in namespace \"default\"\n");
+    assert_eq!(
+        String::from_utf8_lossy(&missing.stderr),
+        "error: error from server (NotFound): pods \"nowhere\" not found in namespace \"default\"\n"
+    );
     cluster.finish();
 }

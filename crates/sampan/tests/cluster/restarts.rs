@@ -65,7 +65,13 @@ fn a_container_that_ends_while_the_node_is_away_is_reported_with_its_code() {
     kill_9(machine, "node");
     ready_again(machine, "node", 1);
     machine.until("the exit is reported", |machine| {
-        let output = machine.try_kubectl(&["get", "pod", "job", "-o", "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}"]);
+        let output = machine.try_kubectl(&[
+            "get",
+            "pod",
+            "job",
+            "-o",
+            "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}",
+        ]);
         if output.stdout == b"9" { Ok(()) } else { Err(said(&output)) }
     });
     cluster.finish();

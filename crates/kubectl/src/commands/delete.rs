@@ -1,0 +1,180 @@
+//! `delete`: objects by name, manifest or selection, waiting until they are gone.
+
+use super::output::{DryRun, Output};
+use crate::context::Context;
+use crate::duration;
+use crate::failure::{Failure, Result};
+use crate::follow;
+use crate::resources::kind_name;
+use crate::server::Ask;
+use crate::target::{Choice, Named, Target};
+use http::Method;
+use serde_json::{Value, json};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    output: Output,
+    /// Return when the objects are gone
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub(crate) wait: bool,
+    /// Return at once
+    #[arg(long)]
+    now: bool,
+    /// Seconds to end in; -1 is the object's own
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
+    grace_period: i64,
+    /// With --grace-period=0: do not wait for the node's confirmation
+    #[arg(long)]
+    force: bool,
+    /// How long to wait; 0 is as long as it takes
+    #[arg(long, default_value = "0s")]
+    timeout: String,
+    /// What does not exist is no error
+    #[arg(long)]
+    ignore_not_found: bool,
+    /// background, foreground or orphan
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "background", default_missing_value = "background")]
+    cascade: String,
+    /// A path of the server to delete
+    #[arg(long)]
+    raw: Option<String>,
+}
+
+const IMMEDIATE: &str = "Warning: Immediate deletion does not wait for confirmation that the running resource has been \
+    terminated. The resource may continue to run on the cluster indefinitely.";
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    if let Some(path) = &arguments.raw {
+        let answer = context.ask(Ask { method: Method::DELETE, ..Ask::get(path.clone()) }).await?;
+        return context.line(answer);
+    }
+    let options = arguments.options()?;
+    if arguments.forced() {
+        context.remark(IMMEDIATE)?;
+    }
+    let targets = targets(context, arguments).await?;
+    if targets.is_empty() {
+        return context.line("No resources found");
+    }
+    let mut failures = Vec::new();
+    let mut gone = Vec::new();
+    for target in targets {
+        match delete(context, arguments, &target, &options).await {
+            Ok(Some(uid)) => gone.push((target, uid)),
+            Ok(None) => {}
+            Err(failure @ (Failure::Closed | Failure::Unreachable { .. })) => return Err(failure),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if arguments.wait && arguments.output.dry_run == DryRun::None {
+        wait(context, arguments, &gone).await?;
+    }
+    Failure::of_all(failures)
+}
+
+async fn targets(context: &Context, arguments: &Arguments) -> Result<Vec<Target>> {
+    let choice = &arguments.choice;
+    let by_name = !choice.selects() && choice.files.is_empty();
+    if choice.all && !choice.selector.is_empty() {
+        return Err(Failure::message("cannot set --all and --selector at the same time"));
+    }
+    // Names with --all are a mistake that would delete too little or too much.
+    if choice.all && matches!(crate::target::parse(context, &choice.arguments).await?, Named::Objects(_)) {
+        return Err(Failure::message("name cannot be provided when a selector is specified"));
+    }
+    if by_name && choice.all_namespaces {
+        return Err(Failure::message("a resource cannot be retrieved by name across all namespaces"));
+    }
+    choice.targets(context).await
+}
+
+impl Arguments {
+    fn grace(&self) -> i64 {
+        match (self.now, self.force, self.grace_period) {
+            (true, _, _) => 1,
+            (false, true, -1) => 0,
+            (_, _, grace) => grace,
+        }
+    }
+
+    fn forced(&self) -> bool {
+        self.force && self.grace() == 0
+    }
+
+    fn options(&self) -> Result<Value> {
+        let propagation = match self.cascade.as_str() {
+            "background" | "true" => "Background",
+            "foreground" => "Foreground",
+            "orphan" | "false" => "Orphan",
+            other => {
+                let text = format!("invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\"");
+                return Err(Failure::message(text));
+            }
+        };
+        if self.now && self.grace_period != -1 {
+            return Err(Failure::message("--now and --grace-period cannot be specified together"));
+        }
+        if self.force && self.grace_period > 0 {
+            return Err(Failure::message("--force and --grace-period greater than 0 cannot be specified together"));
+        }
+        let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation});
+        // Without --force an immediate end still waits for the node.
+        let grace = if self.grace() == 0 && !self.force { 1 } else { self.grace() };
+        if grace >= 0 {
+            options["gracePeriodSeconds"] = grace.into();
+        }
+        Ok(options)
+    }
+}
+
+/// The uid of what is being deleted; `None` where there was nothing and that is forgiven.
+async fn delete(context: &Context, arguments: &Arguments, target: &Target, options: &Value) -> Result<Option<String>> {
+    let forgiving = arguments.ignore_not_found || arguments.choice.selects();
+    let answer = if arguments.output.is_client_dry_run() {
+        context.get(target.at()).await
+    } else {
+        context.delete(target.at(), options, &[arguments.output.dry_run_query()]).await
+    };
+    let answer = match answer {
+        Err(failure) if failure.is_not_found() && forgiving => return Ok(None),
+        answer => answer?,
+    };
+    tell(context, arguments, target)?;
+    // The object itself while it is ending, or a Status that names it when it is gone already.
+    let uid = ["/metadata/uid", "/details/uid"].iter().map(|pointer| crate::calls::text(&answer, pointer));
+    Ok(Some(uid.max().unwrap_or_default().to_owned()))
+}
+
+fn tell(context: &Context, arguments: &Arguments, target: &Target) -> Result<()> {
+    if arguments.output.format == "name" {
+        return context.line(target);
+    }
+    let done = if arguments.forced() { "force deleted" } else { "deleted" };
+    let place = if target.namespace.is_empty() { String::new() } else { format!(" from {} namespace", target.namespace) };
+    let dry = match arguments.output.dry_run {
+        DryRun::None => "",
+        DryRun::Client => " (dry run)",
+        DryRun::Server => " (server dry run)",
+    };
+    context.line(format_args!("{} {:?} {done}{place}{dry}", kind_name(target.def), target.name))
+}
+
+async fn wait(context: &Context, arguments: &Arguments, gone: &[(Target, String)]) -> Result<()> {
+    let limit = duration::parse(&arguments.timeout)?.filter(|limit| !limit.is_zero());
+    let deadline = limit.map(|limit| tokio::time::Instant::now() + limit);
+    let mut failures = Vec::new();
+    for (target, uid) in gone {
+        let waited = follow::until(context, target, |object| {
+            let same = object.is_some_and(|object| uid.is_empty() || crate::calls::text(object, "/metadata/uid") == uid);
+            Ok((!same).then_some(()))
+        });
+        match crate::follow::within(deadline, waited).await {
+            Some(outcome) => outcome?,
+            None => failures.push(crate::follow::timed_out(target)),
+        }
+    }
+    Failure::of_all(failures)
+}

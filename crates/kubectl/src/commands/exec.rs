@@ -1,0 +1,192 @@
+//! `exec`: a command in a container, with its streams, its terminal and its exit code.
+
+use crate::calls::{At, name_of, namespace_of, text};
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::server::{Input, Output, Piece, open_exec, with_query};
+use crate::terminal::Terminal;
+use crate::workload;
+use api::Kind;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+use std::io::IsTerminal;
+use tokio::io::AsyncReadExt;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// POD or TYPE/NAME
+    target: String,
+    /// What to run
+    #[arg(last = true)]
+    pub(crate) command: Vec<String>,
+    #[arg(short = 'c', long, default_value = "")]
+    container: String,
+    /// Pass standard input to the container
+    #[arg(short = 'i', long)]
+    pub(crate) stdin: bool,
+    /// Standard input is a terminal
+    #[arg(short = 't', long)]
+    pub(crate) tty: bool,
+    /// Only what the command writes
+    #[arg(short = 'q', long)]
+    quiet: bool,
+}
+
+/// Standard input is read in pieces of this size.
+const PIECE_BYTES: usize = 32 * 1024;
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    if arguments.command.is_empty() {
+        return Err(Failure::message("you must specify at least one command for the container"));
+    }
+    let target = workload::target(context, &arguments.target).await?;
+    let pods = workload::pods(context, &target).await?;
+    let pod = pods.first().ok_or_else(|| Failure::message("no pod to run the command in"))?;
+    let phase = text(pod, "/status/phase");
+    if matches!(phase, "Succeeded" | "Failed") {
+        let text = format!("cannot exec into a container in a completed pod; current phase is {phase}");
+        return Err(Failure::message(text));
+    }
+    let container = match arguments.container.as_str() {
+        "" => workload::default_container(context, pod)?,
+        name => name.to_owned(),
+    };
+    let tty = wants_tty(context, arguments)?;
+    let remote = open_exec(&context.config, &path(arguments, pod, &container, tty)).await?;
+    let terminal = if tty { Some(Terminal::raw()?) } else { None };
+    let ended = converse(context, arguments.stdin, tty, remote.input, remote.output).await;
+    drop(terminal);
+    ended.and_then(|status| outcome(&status))
+}
+
+fn wants_tty(context: &Context, arguments: &Arguments) -> Result<bool> {
+    if !arguments.tty || !arguments.stdin {
+        return Ok(false);
+    }
+    let terminal = std::io::stdin().is_terminal();
+    if !terminal && !arguments.quiet {
+        context.remark("Unable to use a TTY - input is not a terminal or the right kind of file")?;
+    }
+    Ok(terminal)
+}
+
+fn path(arguments: &Arguments, pod: &Value, container: &str, tty: bool) -> String {
+    let at = At { def: &Pod::DEF, namespace: namespace_of(pod), name: name_of(pod), subresource: "exec" };
+    let flag = |set: bool| if set { "true" } else { "" };
+    let mut query: Vec<(&str, &str)> = arguments.command.iter().map(|word| ("command", word.as_str())).collect();
+    // A terminal has one stream for both outputs.
+    query.extend([
+        ("container", container),
+        ("stdin", flag(arguments.stdin)),
+        ("stdout", "true"),
+        ("stderr", flag(!tty)),
+        ("tty", flag(tty)),
+    ]);
+    with_query(at.path(), &query)
+}
+
+/// Both directions at once, so that neither end waits for the other to read; the process's end ends both.
+async fn converse(context: &Context, stdin: bool, tty: bool, input: Input, output: Output) -> Result<Vec<u8>> {
+    let show = std::pin::pin!(show(context, output));
+    let feed = std::pin::pin!(async {
+        if stdin { feed(input, tty).await } else { Ok(()) }
+    });
+    match futures::future::select(show, feed).await {
+        futures::future::Either::Left((ended, _)) => ended,
+        // A process that ends while it is being written to closes its input: its status says how.
+        futures::future::Either::Right((Ok(()) | Err(Failure::Message(_)), show)) => show.await,
+        futures::future::Either::Right((Err(failure), _)) => Err(failure),
+    }
+}
+
+async fn show(context: &Context, mut output: Output) -> Result<Vec<u8>> {
+    let mut status = None;
+    while let Some(piece) = output.next().await? {
+        match piece {
+            Piece::Stdout(bytes) => context.print(bytes)?,
+            Piece::Stderr(bytes) => context.complain(&bytes)?,
+            Piece::Ended(bytes) => {
+                status = Some(bytes.to_vec());
+                break;
+            }
+        }
+    }
+    status.ok_or_else(|| Failure::message("the connection closed before the command's end was known"))
+}
+
+async fn feed(mut input: Input, tty: bool) -> Result<()> {
+    let mut resized = signal(SignalKind::window_change())
+        .map_err(|error| Failure::message(format!("listening for changes of the terminal: {error}")))?;
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = vec![0; PIECE_BYTES];
+    if tty {
+        send_size(&mut input).await?;
+    }
+    loop {
+        tokio::select! {
+            read = stdin.read(&mut buffer) => match read {
+                Ok(0) => return input.close_stdin().await,
+                Ok(count) => input.stdin(&buffer[..count]).await?,
+                Err(error) => return Err(Failure::message(format!("reading standard input: {error}"))),
+            },
+            _ = resized.recv(), if tty => send_size(&mut input).await?,
+        }
+    }
+}
+
+async fn send_size(input: &mut Input) -> Result<()> {
+    let (columns, rows) = Terminal::size()?;
+    input.resize(columns, rows).await
+}
+
+/// What the error channel says: success, an exit code, or why there was none.
+fn outcome(status: &[u8]) -> Result<()> {
+    let status: Value = crate::calls::decode(status)?;
+    if status["status"] == "Success" {
+        return Ok(());
+    }
+    if status["reason"] != "NonZeroExitCode" {
+        return Err(Failure::message(text(&status, "/message")));
+    }
+    let causes = status.pointer("/details/causes").and_then(Value::as_array);
+    let code = causes.into_iter().flatten().find(|cause| cause["reason"] == "ExitCode").map(|cause| text(cause, "/message"));
+    match code.and_then(|code| code.parse::<u8>().ok()) {
+        Some(code) => Err(Failure::Code { code, text: format!("command terminated with exit code {code}") }),
+        None => Err(Failure::message("error stream protocol error: no ExitCode cause given")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_commands_exit_code_is_ours() {
+        let check = |status: Value| outcome(status.to_string().as_bytes());
+        check(json!({"status": "Success"})).unwrap();
+        let causes = json!([{"reason": "ExitCode", "message": "3"}]);
+        let failure = check(json!({"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": causes}})).unwrap_err();
+        assert_eq!((failure.code(), failure.report().as_str()), (3, "command terminated with exit code 3"));
+        let failure = check(json!({"status": "Failure", "message": "no such file"})).unwrap_err();
+        assert_eq!((failure.code(), failure.report().as_str()), (1, "error: no such file"));
+    }
+
+    #[test]
+    fn the_request_names_streams_and_words() {
+        let arguments = Arguments {
+            target: "p".into(),
+            command: vec!["sh".into(), "a b".into()],
+            container: String::new(),
+            stdin: true,
+            tty: true,
+            quiet: false,
+        };
+        let pod = json!({"metadata": {"name": "p", "namespace": "n"}});
+        assert_eq!(
+            path(&arguments, &pod, "c", true),
+            "/api/v1/namespaces/n/pods/p/exec?command=sh&command=a%20b&container=c&stdin=true&stdout=true&tty=true"
+        );
+    }
+}
