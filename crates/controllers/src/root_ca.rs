@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 
 const NAME: &str = "kube-root-ca.crt";
 const FIELD: &str = "ca.crt";
-const DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal \
-                           endpoints such as the internal service IP or kubernetes.default.svc. No other usage is \
-                           guaranteed across distributions of Kubernetes clusters.";
+const DESCRIPTION: &str =
+    "The authority by which pods know the API server at its in-cluster addresses; kept by the cluster.";
 
 pub(crate) fn controller(start: &Start) -> Option<Controller> {
     let pem = start.options.root_ca_pem.clone()?;

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::server::{Ask, JSON, lines, resource_path, whole, with_query};
-use api::{ResourceDef, Status};
+use api::{Reason, ResourceDef, Status};
 use bytes::Bytes;
 use client::PatchType;
 use futures::StreamExt;
@@ -102,7 +102,7 @@ impl Context {
                 ("continue", &next),
             ];
             let path = with_query(with_query(at.path(), &query), extra);
-            let page = self.ask(Ask::get(path).accept(accept)).await?;
+            let page = self.ask(Ask::get(path).accept(accept)).await.map_err(|failure| about_list(failure, at, selection))?;
             next = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();
             pages.push(page);
             if next.is_empty() {
@@ -176,6 +176,23 @@ impl Context {
         self.warn(&answer.warnings)?;
         Ok(lines(answer.body).map(|line| event(&line?)).boxed())
     }
+}
+
+/// Says what was looked for where the server found fault with the query.
+fn about_list(failure: Failure, at: At<'_>, selection: &Selection) -> Failure {
+    let Failure::Api(mut status) = failure else { return failure };
+    if matches!(status.reason, Reason::BadRequest | Reason::NotFound) {
+        let def = at.def;
+        let resource = format!("{}/{}, Resource={}", def.group, def.version, def.plural);
+        let Selection { labels, fields } = selection;
+        status.message = if labels.is_empty() && fields.is_empty() {
+            format!("Unable to list {resource:?}: {}", status.message)
+        } else {
+            let message = status.message;
+            format!("Unable to find {resource:?} that match label selector {labels:?}, field selector {fields:?}: {message}")
+        };
+    }
+    Failure::Api(status)
 }
 
 fn event(line: &[u8]) -> Result<Event> {

@@ -61,15 +61,18 @@ impl Global {
 }
 
 pub(crate) fn run(arguments: Vec<OsString>, fallback: &Path) -> ExitCode {
+    let command = command_word(&arguments);
     let cli = match parse(arguments) {
         Ok(cli) => cli,
-        Err(error) => return misused(&error),
+        Err(error) => return misused(&error, &command),
     };
     match execute(cli, fallback) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let report = failure.report();
-            if !report.is_empty() {
+            if report.ends_with('\n') {
+                eprint!("{report}");
+            } else if !report.is_empty() {
                 eprintln!("{report}");
             }
             ExitCode::from(failure.code())
@@ -96,7 +99,14 @@ fn with_go_bools(command: clap::Command) -> clap::Command {
     command.mut_subcommands(with_go_bools)
 }
 
-fn misused(error: &clap::Error) -> ExitCode {
+/// The command that a line is about, for the hint at its help; empty where none is recognized.
+fn command_word(arguments: &[OsString]) -> String {
+    let definition = Cli::command();
+    let known = |word: &&OsString| definition.get_subcommands().any(|command| command.get_name() == **word);
+    arguments.iter().find(known).map(|word| format!(" {}", word.to_string_lossy())).unwrap_or_default()
+}
+
+fn misused(error: &clap::Error, command: &str) -> ExitCode {
     let named = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let text = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -105,13 +115,13 @@ fn misused(error: &clap::Error) -> ExitCode {
         ErrorKind::UnknownArgument => {
             let flag = named(ContextKind::InvalidArg);
             match flag.strip_prefix('-') {
-                Some(short) if !short.starts_with('-') => format!("unknown shorthand flag: {short:?} in {flag}"),
+                Some(short) if !short.starts_with('-') => format!("unknown shorthand flag: '{short}' in {flag}"),
                 _ => format!("unknown flag: {flag}"),
             }
         }
         _ => error.to_string().trim_start_matches("error: ").trim_end().to_owned(),
     };
-    eprintln!("error: {text}\nSee 'kubectl --help' for usage.");
+    eprintln!("error: {text}\nSee 'kubectl{command} --help' for usage.");
     ExitCode::FAILURE
 }
 

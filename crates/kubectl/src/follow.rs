@@ -18,14 +18,26 @@ pub(crate) async fn until<T>(
     target: &Target,
     mut look: impl FnMut(Option<&Value>) -> Result<Option<T>>,
 ) -> Result<T> {
-    let selection = Selection::of_name(&target.name);
     let collection = At::collection(target.def, &target.namespace);
+    until_any(context, collection, &Selection::of_name(&target.name), &mut look).await
+}
+
+/// As `until`, of a selection's objects one by one; `look` sees `None` first where there are none.
+pub(crate) async fn until_any<T>(
+    context: &Context,
+    collection: At<'_>,
+    selection: &Selection,
+    look: &mut impl FnMut(Option<&Value>) -> Result<Option<T>>,
+) -> Result<T> {
     loop {
-        let listed = context.list(collection, &selection).await?;
-        if let Some(found) = look(listed.items.first())? {
-            return Ok(found);
+        let listed = context.list(collection, selection).await?;
+        let nothing = listed.items.is_empty().then_some(None);
+        for object in listed.items.iter().map(Some).chain(nothing) {
+            if let Some(found) = look(object)? {
+                return Ok(found);
+            }
         }
-        let events = context.watch(collection, &selection, &listed.resource_version, JSON, &[]).await;
+        let events = context.watch(collection, selection, &listed.resource_version, JSON, &[]).await;
         let mut events = match events {
             Err(failure) if is_expired(&failure) => continue,
             events => events?,

@@ -51,7 +51,7 @@ impl Kubeconfig {
     /// All files as one.
     pub(crate) fn merged(&self) -> Value {
         let mut merged = json!({
-            "apiVersion": "v1", "kind": "Config", "preferences": {}, "current-context": "",
+            "apiVersion": "v1", "kind": "Config", "current-context": "",
             "clusters": [], "contexts": [], "users": [],
         });
         for (path, file) in &self.files {

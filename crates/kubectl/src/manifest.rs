@@ -126,13 +126,24 @@ pub(crate) fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
+/// Without its type nothing can be done with an object.
+fn missing(object: &Value) -> Option<&'static str> {
+    let is_set = |key: &str| object[key].as_str().is_some_and(|text| !text.is_empty());
+    match (is_set("apiVersion"), is_set("kind")) {
+        (true, true) => None,
+        (true, false) => Some("kind not set"),
+        (false, true) => Some("apiVersion not set"),
+        (false, false) => Some("[apiVersion not set, kind not set]"),
+    }
+}
+
 fn flatten(source: &str, mut object: Value, documents: &mut Vec<Document>) -> Result<()> {
     let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-    if kind.is_empty() {
-        return Err(Failure::message(format!("unable to decode {source:?}: Object 'Kind' is missing in '{object}'")));
-    }
-    if object["apiVersion"].as_str().unwrap_or_default().is_empty() {
-        return Err(Failure::message(format!("unable to decode {source:?}: Object 'apiVersion' is missing in '{object}'")));
+    if let Some(missing) = missing(&object) {
+        return Err(Failure::message(format!(
+            "error validating {source:?}: error validating data: {missing}; if you choose to ignore these errors, turn \
+             validation off with --validate=false"
+        )));
     }
     if kind.ends_with("List")
         && let Some(Value::Array(items)) = object.get_mut("items").map(Value::take)

@@ -60,24 +60,22 @@ impl Resources {
     /// One kind by any of its names.
     pub(crate) async fn named(&self, name: &str) -> Result<&'static ResourceDef> {
         let readings = Named::readings(name);
-        let find = |defs: &mut dyn Iterator<Item = &'static ResourceDef>| {
-            defs.find(|def| def.verbs == Verbs::Full && readings.iter().any(|reading| reading.is(def)))
-        };
-        if let Some(def) = find(&mut api::object::builtin().iter().map(|row| row.def())) {
+        let meant = |def: &&'static ResourceDef| def.verbs == Verbs::Full && readings.iter().any(|reading| reading.is(def));
+        if let Some(def) = api::object::builtin().iter().map(|row| row.def()).find(meant) {
             return Ok(def);
         }
-        let found = find(&mut self.served().await?.iter().map(|served| served.def));
-        let resource = name.split('.').next().unwrap_or_default();
-        found.ok_or_else(|| Failure::message(format!("the server doesn't have a resource type {resource:?}")))
+        let found = self.served().await?.iter().map(|served| served.def).find(meant);
+        found.ok_or_else(|| {
+            let (resource, group) = name.split_once('.').unwrap_or((name, ""));
+            let group = if group.is_empty() { String::new() } else { format!(" in group {group:?}") };
+            Failure::message(format!("the server doesn't have a resource type {resource:?}{group}"))
+        })
     }
 
     /// A comma list of names and categories.
     pub(crate) async fn named_list(&self, list: &str) -> Result<Vec<&'static ResourceDef>> {
         let mut defs: Vec<&'static ResourceDef> = Vec::new();
         for name in list.split(',') {
-            if name.is_empty() {
-                return Err(Failure::message("arguments must consist of a resource or a resource and name"));
-            }
             let of_category = if is_category(name) { self.category(name).await? } else { Vec::new() };
             let found = if of_category.is_empty() { vec![self.named(name).await?] } else { of_category };
             for def in found {

@@ -87,30 +87,45 @@ pub(crate) struct Wanted {
     pub(crate) document: Document,
 }
 
-/// The objects of manifests, each checked against the namespace that the command line insists on.
-pub(crate) async fn of_files(context: &Context, files: &Files) -> Result<Vec<Wanted>> {
-    let mut wanted = Vec::new();
-    for mut document in manifest::read(files)? {
-        let object = &mut document.object;
-        let (version, kind) = (text(object, "apiVersion"), text(object, "kind"));
-        let Some(def) = context.resources.of_kind(&version, &kind).await? else {
-            return Err(Failure::message(format!(
-                "resource mapping not found for name: {:?} namespace: {:?} from {:?}: no matches for kind {kind:?} in \
-                 version {version:?}\nensure CRDs are installed first",
-                name_of(object),
-                namespace_of(object),
-                document.source,
-            )));
-        };
-        if def.namespaced() {
-            settle_namespace(context, object)?;
-        } else if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("namespace");
+/// The objects of manifests; one that cannot be placed does not hold the others up.
+pub(crate) async fn of_files(context: &Context, files: &Files) -> Result<(Vec<Wanted>, Vec<Failure>)> {
+    let (mut wanted, mut failures) = (Vec::new(), Vec::new());
+    for document in manifest::read(files)? {
+        match place(context, document).await {
+            Ok(one) => wanted.push(one),
+            Err(failure @ Failure::Message(_)) => failures.push(failure),
+            Err(failure) => return Err(failure),
         }
-        let target = Target::of(def, object);
-        wanted.push(Wanted { target, document });
     }
-    Ok(wanted)
+    Ok((wanted, failures))
+}
+
+/// The names of manifests' objects, for commands that do not use what else they say.
+pub(crate) async fn names_in_files(context: &Context, files: &Files) -> Result<Vec<Target>> {
+    let (wanted, failures) = of_files(context, files).await?;
+    Failure::of_all(failures)?;
+    Ok(wanted.into_iter().map(|wanted| wanted.target).collect())
+}
+
+/// Finds the object's kind, and checks its namespace against the one that the command line insists on.
+async fn place(context: &Context, mut document: Document) -> Result<Wanted> {
+    let object = &mut document.object;
+    let (version, kind) = (text(object, "apiVersion"), text(object, "kind"));
+    let Some(def) = context.resources.of_kind(&version, &kind).await? else {
+        return Err(Failure::message(format!(
+            "resource mapping not found for name: {:?} namespace: {:?} from {:?}: no matches for kind {kind:?} in \
+             version {version:?}\nensure CRDs are installed first",
+            name_of(object),
+            namespace_of(object),
+            document.source,
+        )));
+    };
+    if def.namespaced() {
+        settle_namespace(context, object)?;
+    } else if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.shift_remove("namespace");
+    }
+    Ok(Wanted { target: Target::of(def, object), document })
 }
 
 fn text(object: &Value, key: &str) -> String {
@@ -166,8 +181,7 @@ impl Choice {
             if !self.arguments.is_empty() {
                 return Err(Failure::message("when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well"));
             }
-            let wanted = of_files(context, &self.files).await?;
-            return Ok(wanted.into_iter().map(|wanted| wanted.target).collect());
+            return names_in_files(context, &self.files).await;
         }
         match parse(context, &self.arguments).await? {
             Named::Objects(_) if self.selects() => {

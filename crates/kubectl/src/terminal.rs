@@ -16,23 +16,23 @@ fn failed(error: rustix::io::Errno) -> Failure {
 impl Terminal {
     /// Every key goes through as it is, `^C` too.
     pub(crate) fn raw() -> Result<Terminal> {
-        let before = tcgetattr(rustix::stdio::stdin()).map_err(failed)?;
+        let before = tcgetattr(std::io::stdin()).map_err(failed)?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw).map_err(failed)?;
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &raw).map_err(failed)?;
         Ok(Terminal { before })
     }
 
     /// Columns and rows.
     pub(crate) fn size() -> Result<(u16, u16)> {
-        let size = tcgetwinsize(rustix::stdio::stdin()).map_err(failed)?;
+        let size = tcgetwinsize(std::io::stdin()).map_err(failed)?;
         Ok((size.ws_col, size.ws_row))
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if let Err(error) = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.before) {
+        if let Err(error) = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before) {
             eprintln!("setting the terminal back: {error}");
         }
     }

@@ -3,10 +3,12 @@
 use crate::calls::{At, Selection, name_of, text};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::follow;
 use crate::target::{self, Named, Target};
 use api::Kind;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
@@ -21,8 +23,8 @@ pub(crate) async fn target(context: &Context, argument: &str) -> Result<Target> 
     }
 }
 
-/// The pods of a pod, a workload or a service, the best to talk to first.
-pub(crate) async fn pods(context: &Context, target: &Target) -> Result<Vec<Value>> {
+/// The pods of a pod, a workload or a service, the best to talk to first. A workload that has none yet is waited for.
+pub(crate) async fn pods(context: &Context, target: &Target, patience: Duration) -> Result<Vec<Value>> {
     let object = context.get(target.at()).await?;
     if target.def.group_resource() == Pod::DEF.group_resource() {
         return Ok(vec![object]);
@@ -31,11 +33,13 @@ pub(crate) async fn pods(context: &Context, target: &Target) -> Result<Vec<Value
         Failure::message(format!("cannot get the pods of {target}: it has no selector"))
     })?;
     let selection = Selection { labels: selector, ..Selection::default() };
-    let mut pods = context.list(At::collection(&Pod::DEF, &target.namespace), &selection).await?.items;
+    let collection = At::collection(&Pod::DEF, &target.namespace);
+    let mut any = |pod: Option<&Value>| Ok(pod.map(|_| ()));
+    let there = follow::until_any(context, collection, &selection, &mut any);
+    let there = tokio::time::timeout(patience, there).await;
+    there.map_err(|_| Failure::message("timed out waiting for the condition"))??;
+    let mut pods = context.list(collection, &selection).await?.items;
     pods.sort_by_key(|pod| (!is_ready(pod), text(pod, "/status/phase") != "Running", name_of(pod).to_owned()));
-    if pods.is_empty() {
-        return Err(Failure::message(format!("no pods of {target} are there")));
-    }
     Ok(pods)
 }
 

@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 root=$work/root
 mkdir -p "$root/bin" "$root/www/cgi-bin" "$root/tmp" "$root/etc"
 cp /bin/busybox "$root/bin/busybox"
-for applet in sh httpd wget cat sleep nslookup ls env id ps kill echo; do
+for applet in sh httpd wget cat sleep nslookup ls env id ps kill echo tar touch rm mkdir; do
     ln -s busybox "$root/bin/$applet"
 done
 echo 'root:x:0:0:root:/:/bin/sh' >"$root/etc/passwd"

@@ -11,7 +11,7 @@ use client::{Cache, Change};
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use reconcile::{Action, Context, Controller, Error, Index, Key, Reconcile, owner};
+use reconcile::{Action, Context, Controller, Error, Index, Key, Reconcile, in_batches, owner};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -82,16 +82,25 @@ impl Reconcile for Services {
     }
 }
 
+/// Creates and updates side by side, so that they share commits; deletes only when what replaces a slice is there.
 pub(super) async fn write(ctx: &Context, changes: Changes) -> Result<(), Error> {
-    for slice in &changes.create {
-        match ctx.create(slice).await {
-            Err(status) if crate::namespace_terminating(&status) => return Ok(()),
-            answer => answer.map(drop).map_err(Error::api("creating an endpoint slice"))?,
+    let make = |slice: EndpointSlice| {
+        let ctx = ctx.clone();
+        async move {
+            match ctx.create(&slice).await {
+                Err(status) if crate::namespace_terminating(&status) => Ok(()),
+                answer => answer.map(drop).map_err(Error::api("creating an endpoint slice")),
+            }
         }
-    }
-    for slice in &changes.update {
-        ctx.update(slice).await.map_err(Error::api("updating an endpoint slice"))?;
-    }
+    };
+    let update = |slice: EndpointSlice| {
+        let ctx = ctx.clone();
+        async move { ctx.update(&slice).await.map(drop).map_err(Error::api("updating an endpoint slice")) }
+    };
+    let (_, failed) = in_batches(changes.create, ctx.failures(), make).await;
+    failed.map_or(Ok(()), Err)?;
+    let (_, failed) = in_batches(changes.update, ctx.failures(), update).await;
+    failed.map_or(Ok(()), Err)?;
     for slice in &changes.delete {
         ctx.delete(&**slice, None).await.map_err(Error::api("deleting an endpoint slice"))?;
     }

@@ -68,9 +68,16 @@ struct PatchMeta<'a> {
     /// The lists are replaced whole.
     resource_version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    finalizers: Option<Vec<String>>,
+    finalizers: Option<Replaced<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    owner_references: Option<Vec<OwnerReference>>,
+    owner_references: Option<Replaced<OwnerReference>>,
+}
+
+/// A list as a merge patch puts it; the empty one is no field at all.
+type Replaced<T> = Option<Vec<T>>;
+
+fn replaced<T>(list: Vec<T>) -> Replaced<T> {
+    Some(list).filter(|list| !list.is_empty())
 }
 
 async fn patch(ctx: &Context, node: &Node, metadata: PatchMeta<'_>) -> Result<(), Error> {
@@ -93,7 +100,7 @@ pub(super) async fn remove_finalizer(ctx: &Context, uid: &Key, node: &Node, fina
     if meta.finalizers.iter().all(|name| name != finalizer) {
         return Ok(());
     }
-    let finalizers = Some(meta.finalizers.into_iter().filter(|name| name != finalizer).collect());
+    let finalizers = Some(replaced(meta.finalizers.into_iter().filter(|name| name != finalizer).collect()));
     let resource_version = &meta.resource_version;
     patch(ctx, node, PatchMeta { uid, resource_version, finalizers, owner_references: None }).await
 }
@@ -121,7 +128,7 @@ async fn change_owners(
     if owners == meta.owner_references {
         return Ok(());
     }
-    let (resource_version, owner_references) = (&meta.resource_version, Some(owners));
+    let (resource_version, owner_references) = (&meta.resource_version, Some(replaced(owners)));
     patch(ctx, node, PatchMeta { uid, resource_version, finalizers: None, owner_references }).await
 }
 

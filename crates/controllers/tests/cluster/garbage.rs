@@ -198,3 +198,37 @@ async fn a_pod_in_its_grace_blocks_until_it_is_gone() {
     assert_eq!(maps(&cluster), Vec::<String>::new());
     cluster.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_that_own_each_other_do_not_wait_for_ever() {
+    let cluster = Cluster::start_lagging();
+    let one = owned(&cluster, "one", &[]).await;
+    let two = owned(&cluster, "two", &[("ConfigMap", "one", &one, true)]).await;
+    let owner =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "two", "uid": two, "blockOwnerDeletion": true}]);
+    cluster.merge::<ConfigMap>("default", "one", None, json!({"metadata": {"ownerReferences": owner}})).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), ["one", "two"]);
+    cluster.delete::<ConfigMap>("default", "one", Some("Foreground")).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), Vec::<String>::new());
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_dependents_cost_a_look_and_a_delete_each() {
+    let cluster = Cluster::start();
+    let root = owned(&cluster, "root", &[]).await;
+    for child in 0..1000 {
+        owned(&cluster, &format!("child-{child}"), &[("ConfigMap", "root", &root, true)]).await;
+    }
+    cluster.settle().await;
+    assert!(cluster.fake.calls("get configmaps") <= 16, "an owner is asked for once, or once by each worker");
+    let before = cluster.fake.calls("get configmaps");
+    cluster.delete::<ConfigMap>("default", "root", None).await;
+    cluster.settle().await;
+    assert_eq!(maps(&cluster), Vec::<String>::new());
+    assert_eq!(cluster.fake.calls("delete configmaps"), 1001);
+    assert_eq!(cluster.fake.calls("get configmaps") - before, 1000);
+    cluster.stop().await;
+}

@@ -1,4 +1,5 @@
 //! What a cluster's controllers do together, against an in-memory server: the world after things have settled.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 mod budgets;
 mod garbage;

@@ -71,7 +71,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     if arguments.files.is_empty() {
         return Err(Failure::message("must specify one of -f and -k"));
     }
-    let mut wanted = target::of_files(context, &arguments.files).await?;
+    let (mut wanted, mut failures) = target::of_files(context, &arguments.files).await?;
     if !arguments.selector.is_empty() {
         let selector = api::selector::Selector::parse(&arguments.selector).map_err(|error| Failure::message(error.to_string()))?;
         wanted.retain(|wanted| {
@@ -79,10 +79,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
             selector.matches_with(|label| labels?.get(label)?.as_str())
         });
     }
-    if wanted.is_empty() {
+    if wanted.is_empty() && failures.is_empty() {
         return Err(Failure::message("no objects passed to apply"));
     }
-    let mut failures = Vec::new();
     for one in &wanted {
         let applied = if arguments.server_side { server_side(context, arguments, one).await } else { apply(context, arguments, one).await };
         match applied {

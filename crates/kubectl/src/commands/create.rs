@@ -42,11 +42,10 @@ async fn namespace(context: &Context, arguments: &Arguments, name: &str) -> Resu
 }
 
 async fn from_files(context: &Context, arguments: &Arguments) -> Result<()> {
-    let all = target::of_files(context, &arguments.files).await?;
-    if all.is_empty() {
+    let (all, mut failures) = target::of_files(context, &arguments.files).await?;
+    if all.is_empty() && failures.is_empty() {
         return Err(Failure::message("no objects passed to create"));
     }
-    let mut failures = Vec::new();
     for Wanted { target, document } in all {
         let created = create(context, arguments, target, document.object).await;
         match created.map_err(|failure| failure.while_doing("creating", &document.source)) {

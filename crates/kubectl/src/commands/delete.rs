@@ -79,7 +79,7 @@ async fn targets(context: &Context, arguments: &Arguments) -> Result<Vec<Target>
     let choice = &arguments.choice;
     let by_name = !choice.selects() && choice.files.is_empty();
     if choice.all && !choice.selector.is_empty() {
-        return Err(Failure::message("cannot set --all and --selector at the same time"));
+        return Err(Failure::message("setting 'all' parameter but found a non empty selector. "));
     }
     // Names with --all are a mistake that would delete too little or too much.
     if choice.all && matches!(crate::target::parse(context, &choice.arguments).await?, Named::Objects(_)) {

@@ -2,6 +2,7 @@
 
 use crate::calls::{At, name_of, namespace_of, text};
 use crate::context::Context;
+use crate::duration;
 use crate::failure::{Failure, Result};
 use crate::server::{Input, Output, Piece, open_exec, with_query};
 use crate::terminal::Terminal;
@@ -28,6 +29,9 @@ pub(crate) struct Arguments {
     /// Standard input is a terminal
     #[arg(short = 't', long)]
     pub(crate) tty: bool,
+    /// How long to wait for a workload's first pod
+    #[arg(long, default_value = "1m0s")]
+    pod_running_timeout: String,
     /// Only what the command writes
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -41,7 +45,8 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
         return Err(Failure::message("you must specify at least one command for the container"));
     }
     let target = workload::target(context, &arguments.target).await?;
-    let pods = workload::pods(context, &target).await?;
+    let patience = duration::parse(&arguments.pod_running_timeout)?.unwrap_or_default();
+    let pods = workload::pods(context, &target, patience).await?;
     let pod = pods.first().ok_or_else(|| Failure::message("no pod to run the command in"))?;
     let phase = text(pod, "/status/phase");
     if matches!(phase, "Succeeded" | "Failed") {
@@ -182,6 +187,7 @@ mod tests {
             stdin: true,
             tty: true,
             quiet: false,
+            pod_running_timeout: "1m".into(),
         };
         let pod = json!({"metadata": {"name": "p", "namespace": "n"}});
         assert_eq!(

@@ -104,7 +104,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
 
 async fn wanted(context: &Context, arguments: &Arguments) -> Result<Vec<Wanted>> {
     if !arguments.files.is_empty() {
-        let all = target::of_files(context, &arguments.files).await?.into_iter().map(|wanted| wanted.target);
+        let all = target::names_in_files(context, &arguments.files).await?.into_iter();
         return Ok(all.map(|target| Wanted { def: target.def, namespace: target.namespace, name: target.name }).collect());
     }
     match target::parse(context, &arguments.arguments).await? {

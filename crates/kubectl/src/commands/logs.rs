@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// How many logs to follow at once
     #[arg(long, default_value_t = 5)]
     max_log_requests: usize,
+    /// How long to wait for a workload's first pod
+    #[arg(long, default_value = "20s")]
+    pod_running_timeout: String,
     /// Go on when a log cannot be read
     #[arg(long)]
     ignore_errors: bool,
@@ -142,7 +145,7 @@ async fn sources(context: &Context, arguments: &Arguments) -> Result<Vec<Source>
 async fn pods(context: &Context, arguments: &Arguments) -> Result<Vec<Value>> {
     let Some(argument) = arguments.arguments.first() else {
         if arguments.selector.is_empty() {
-            return Err(Failure::message("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command"));
+            return Err(Failure::message("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples"));
         }
         let selection = Selection { labels: arguments.selector.clone(), ..Selection::default() };
         let pods = context.list(At::collection(&Pod::DEF, &context.namespace), &selection).await?.items;
@@ -155,7 +158,14 @@ async fn pods(context: &Context, arguments: &Arguments) -> Result<Vec<Value>> {
         return Err(Failure::message("only a selector (-l) or a POD name is allowed"));
     }
     let target = workload::target(context, argument).await?;
-    let mut pods = workload::pods(context, &target).await?;
+    let patience = duration::parse(&arguments.pod_running_timeout)?.unwrap_or_default();
+    let mut pods = workload::pods(context, &target, patience).await.map_err(|failure| match failure {
+        Failure::Api(status) if status.reason == api::Reason::NotFound => {
+            let namespace = &context.namespace;
+            Failure::message(format!("error from server (NotFound): {} in namespace {namespace:?}", status.message))
+        }
+        other => other,
+    })?;
     if pods.len() > 1 && !arguments.all_pods {
         context.remark(format_args!("Found {} pods, using pod/{}", pods.len(), name_of(&pods[0])))?;
         pods.truncate(1);

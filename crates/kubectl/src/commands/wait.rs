@@ -48,6 +48,7 @@ impl Goal {
                 Ok(Goal::Condition(name.to_owned(), status.to_owned()))
             }
             Some(("jsonpath", path)) => Goal::path(path),
+            _ if text.is_empty() => Err(Failure::message("unrecognized condition: []")),
             _ => Err(Failure::message(format!("unrecognized condition: {text:?}"))),
         }
     }
@@ -102,9 +103,6 @@ fn has_condition(object: &Value, name: &str, status: &str) -> bool {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
-    if arguments.condition.is_empty() {
-        return Err(Failure::message("must specify --for condition"));
-    }
     let goal = Goal::parse(&arguments.condition)?;
     let timeout = duration::parse(&arguments.timeout)?.unwrap_or(WEEK);
     let deadline = tokio::time::Instant::now() + timeout;
@@ -115,11 +113,16 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     let mut failures = Vec::new();
     for target in &targets {
         match within(Some(deadline), reached(context, target, &goal, timeout.is_zero())).await {
-            Some(Ok(())) if arguments.output == "name" => context.line(target)?,
-            Some(Ok(())) => context.line(format_args!("{target} condition met"))?,
+            Some(Ok(Reached::Nothing)) => {}
+            Some(Ok(Reached::Met)) if arguments.output == "name" => context.line(target)?,
+            Some(Ok(Reached::Met)) => context.line(format_args!("{target} condition met"))?,
             Some(Err(failure @ Failure::Api(_))) => failures.push(failure),
-            Some(Err(failure)) if failure.to_string().starts_with("timed out") => failures.push(failure),
+            Some(Ok(Reached::NotNow)) => {
+                failures.push(Failure::message(format!("condition not met for {}/{}", target.def.plural, target.name)));
+            }
             Some(Err(failure)) => return Err(failure),
+            // What never was has no name that upstream would tell.
+            None if matches!(goal, Goal::Create) => failures.push(Failure::message("timed out waiting for the condition")),
             None => failures.push(timed_out(target)),
         }
     }
@@ -136,17 +139,27 @@ async fn targets(context: &Context, arguments: &Arguments) -> Result<Vec<Target>
     choice.targets(context).await
 }
 
-async fn reached(context: &Context, target: &Target, goal: &Goal, once: bool) -> Result<()> {
+/// How a wait for one object ended.
+enum Reached {
+    Met,
+    /// What was to be deleted was not there to begin with, which is not worth a word.
+    Nothing,
+    /// One look was all that was asked for.
+    NotNow,
+}
+
+async fn reached(context: &Context, target: &Target, goal: &Goal, once: bool) -> Result<Reached> {
     let mut known = false;
     follow::until(context, target, |object| {
         if !known && object.is_none() && !matches!(goal, Goal::Create | Goal::Delete) {
             return Err(api::Status::not_found(target.def, &target.name).into());
         }
-        known = true;
+        let first = !std::mem::replace(&mut known, true);
         if goal.is_met(object)? {
-            return Ok(Some(()));
+            let nothing = first && object.is_none();
+            return Ok(Some(if nothing { Reached::Nothing } else { Reached::Met }));
         }
-        if once { Err(timed_out(target)) } else { Ok(None) }
+        Ok(once.then_some(Reached::NotNow))
     })
     .await
 }

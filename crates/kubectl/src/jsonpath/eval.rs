@@ -71,7 +71,7 @@ impl Slice {
         let elements = match value {
             Value::Array(elements) => elements,
             Value::Null => return Ok(Vec::new()),
-            other => return Err(format!("{} is not array or slice", crate::print::display(&other))),
+            other => return Err(format!("{} is not array or slice", crate::print::type_name(&other))),
         };
         let length = i64::try_from(elements.len()).map_err(|_| "a list is too long")?;
         let from_end = |index: i64| if index < 0 { index + length } else { index };

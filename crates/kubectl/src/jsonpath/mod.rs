@@ -110,7 +110,7 @@ impl Template {
             Failure::message(format!(
                 "error executing jsonpath {source:?}: Error executing template: {reason}. Printing more information for \
                  debugging the template:\n\ttemplate was:\n\t\t{source}\n\tobject given to jsonpath engine was:\n\t\t{}\n\n",
-                crate::print::display(object)
+                crate::print::syntax(object)
             ))
         })
     }

@@ -87,7 +87,7 @@ fn mistakes_are_named() {
     }
     let error = |template: &str| Template::parse(template).unwrap().render(&object()).unwrap_err().to_string();
     assert!(error("{.items[9]}").contains("array index out of bounds: index 9, length 3"));
-    assert!(error("{.kind[0]}").contains("List is not array or slice"));
+    assert!(error("{.kind[0]}").contains("string is not array or slice"));
     assert!(error("{.items[?(@.name==1)]}").contains("incompatible types for comparison"));
 }
 

@@ -4,6 +4,7 @@ mod custom_columns;
 mod go;
 mod json;
 mod table;
+mod tabs;
 mod yaml;
 mod yaml_scalar;
 
@@ -13,13 +14,14 @@ use crate::jsonpath::Template;
 use serde_json::Value;
 
 pub(crate) use custom_columns::Columns;
-pub(crate) use go::display;
+pub(crate) use go::{display, syntax, type_name};
 pub(crate) use json::{compact, pretty};
 pub(crate) use table::{Shown, Table, Widths, grid};
+pub(crate) use tabs::tabbed;
 pub(crate) use yaml::yaml;
 
 const ALLOWED: &str = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,\
-    jsonpath-file,name,template,templatefile,wide,yaml";
+    jsonpath-file,kyaml,name,template,templatefile,wide,yaml";
 
 #[derive(Clone, Debug)]
 pub(crate) enum Format {
@@ -62,6 +64,9 @@ impl Format {
                 no_headers,
             )?),
             "custom-columns-file" => Format::Columns(Columns::parse_file(&file(needed("custom-columns")?)?, no_headers)?),
+            "kyaml" => {
+                return Err(Failure::message("kyaml is not built into sampan's kubectl yet; use -o yaml, or kubectl itself"));
+            }
             "go-template" | "go-template-file" | "template" | "templatefile" => {
                 let text = "go templates are not built into sampan's kubectl yet; use -o jsonpath, or kubectl itself";
                 return Err(Failure::message(text));

@@ -131,7 +131,7 @@ impl Shown {
             *name = format!("{kind}/{name}");
         }
         let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
-        let label = |name: &String| labels.and_then(|labels| labels.get(name)?.as_str()).unwrap_or(NONE).to_owned();
+        let label = |name: &String| labels.and_then(|labels| labels.get(name)?.as_str()).unwrap_or_default().to_owned();
         let namespace = self.namespace.then(|| namespace_of(object).to_owned());
         let all = || {
             let mut texts: Vec<String> = labels
@@ -190,8 +190,8 @@ mod tests {
         );
         check(
             &Shown { labels: true, label_columns: vec!["e.io/x".into(), "x".into()], ..Shown::default() },
-            "NAME          N     AGE   X        X        LABELS\nweb-1         0     5m    <none>   1        x=1,y=2\n\
-             longer-name         10s   <none>   <none>   <none>\n",
+            "NAME          N     AGE   X     X     LABELS\nweb-1         0     5m          1     x=1,y=2\n\
+             longer-name         10s               <none>\n",
         );
     }
 

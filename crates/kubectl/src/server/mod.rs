@@ -5,8 +5,6 @@
 
 mod exec;
 mod https;
-#[cfg(test)]
-pub(crate) mod testing;
 mod uri;
 
 use crate::failure::{Failure, Result};
@@ -18,7 +16,7 @@ use http::Method;
 
 pub(crate) use exec::{Input, Output, Piece, open as open_exec};
 pub(crate) use https::Https;
-pub(crate) use uri::{escaped, resource_path, with_query};
+pub(crate) use uri::{resource_path, with_query};
 
 /// No answer that is read whole is larger: a list of 50,000 pods is 138 MB.
 const ANSWER_BYTES_MAX: usize = 1 << 30;

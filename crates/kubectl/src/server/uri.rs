@@ -12,7 +12,7 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
-pub(crate) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     escape(text, &mut out);
     out

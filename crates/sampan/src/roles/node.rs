@@ -13,7 +13,7 @@ use cri::v1::ListPodSandboxRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kubelet::certificates::{self, Bootstrap, Identity};
 use kubelet::{Kubelet, Options, Serving, Tls};
-use podnet::{ClusterId, NodeRoutes, PodNetwork, node_ranges};
+use podnet::{ClusterId, NodeRoutes, PodNetwork, Policies, PolicyOptions, node_ranges};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     let identity = identity(&settings, &bootstrap).await?;
     let client = client(&bootstrap, &identity)?;
     let client_ca_pem = client_authority(&client).await?;
-    let runtime = runtime(&settings, &cluster).await?;
+    let runtime = runtime(&settings, &cluster, &client).await?;
     let options = Options {
         data_dir: settings.data_dir.join("kubelet"),
         cgroup_root: cgroup_root(&settings, &cluster).display().to_string(),
@@ -109,7 +109,7 @@ impl NodeRuntime {
     }
 }
 
-async fn runtime(settings: &Settings, cluster: &ClusterId) -> Result<NodeRuntime> {
+async fn runtime(settings: &Settings, cluster: &ClusterId, client: &Client) -> Result<NodeRuntime> {
     if let Some(endpoint) = &settings.container_runtime_endpoint {
         let remote = cri::Remote::new(endpoint).with_context(|| format!("connecting to {endpoint}"))?;
         return Ok(NodeRuntime { cri: Arc::new(remote), network: None, images: None });
@@ -119,15 +119,24 @@ async fn runtime(settings: &Settings, cluster: &ClusterId) -> Result<NodeRuntime
     let base = base_options(settings, cluster.clone());
     let network = PodNetwork::open(&node_dir.join("addresses"), &base).await.context("preparing the pod network")?;
     let network = Arc::new(network);
+    let policies = Policies::new(
+        client,
+        PolicyOptions {
+            cluster: cluster.clone(),
+            node_name: settings.node_name.clone(),
+            own_vips: vec![settings.dns_service_ip()],
+        },
+    );
     let images = images::open(settings)?;
     let embedded = runtime::Embedded::open(runtime::Options {
         root: node_dir.join("runtime"),
         run_dir: run_dir(settings),
         cgroup_root: cgroup_root(settings, cluster),
         images: images.clone(),
-        network: Arc::new(Lent(network.clone())),
+        network: Arc::new(Lent { network: network.clone(), admission: policies.admission() }),
     });
     let embedded = embedded.await.context("opening the container runtime")?;
+    tokio::spawn(policies.run());
     let users = embedded.clone();
     images.collect_garbage(Arc::new(move |layer| users.uses_layer(layer))).await.context("freeing what images left")?;
     let cri: Arc<dyn Runtime> = Arc::new(embedded);

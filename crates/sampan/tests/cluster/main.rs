@@ -1,8 +1,10 @@
 //! The product as a user has it: the real binary, real `kubectl`, real containers, in network namespaces of the
 //! tests' own. Each test makes its cluster and checks that nothing of it is left.
 
+mod departments;
 mod harness;
 mod image;
+mod kubectl_verbs;
 mod main_job;
 mod nodes;
 mod pods;

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 fn kill_everything(machine: &Machine) {
     let status = machine.status();
     for pid in [&status["pid"], &status["node"]["pid"], &status["server"]["pid"]] {
-        if let Some(pid) = pid.as_i64() {
+        if let Some(pid @ 1..) = pid.as_i64() {
             kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
         }
     }

@@ -96,3 +96,41 @@ fn commands_logs_and_exit_codes_reach_the_user() {
     );
     cluster.finish();
 }
+
+#[test]
+fn three_hundred_pods_run_at_once_and_leave_nothing() {
+    if !possible() {
+        return;
+    }
+    const PODS: usize = 300;
+    let cluster = Cluster::up(&[]);
+    let machine = cluster.first();
+    image::import(machine, "v1.0");
+    // Sleepers: the test is of pods, not of what 300 shells of a probe cost.
+    let command = "command: [sleep, \"1000000\"]\n          ports:";
+    let manifest = user_center(PODS).replace(
+        "ports:\n            - { name: http, containerPort",
+        &format!("{command}\n            - {{ name: http, containerPort"),
+    );
+    let probe = "readinessProbe:\n            httpGet: { path: /, port: http }\n            periodSeconds: 2\n          lifecycle:\n            preStop:\n              sleep: { seconds: 3 }\n          ";
+    machine.apply(&manifest.replace(probe, ""));
+    machine.until("all run", |machine| {
+        let output = machine.try_kubectl(&[
+            "get",
+            "deployment",
+            "user-center",
+            "-n",
+            "user-center",
+            "-o",
+            "jsonpath={.status.readyReplicas}",
+        ]);
+        if output.stdout == PODS.to_string().as_bytes() { Ok(()) } else { Err(said(&output)) }
+    });
+    let addresses = machine.kubectl("get pods -n user-center -o jsonpath={.items[*].status.podIP}");
+    let different: std::collections::BTreeSet<&str> = addresses.split_whitespace().collect();
+    assert_eq!(different.len(), PODS, "each pod has its own address");
+    machine.kubectl("delete namespace user-center --timeout=60s");
+    let shims = kernel::cgroup::Cgroup::at(format!("{}/shims", machine.cgroup_root)).unwrap();
+    assert_eq!(shims.processes().unwrap(), Vec::<i32>::new(), "no shim is left");
+    cluster.finish();
+}

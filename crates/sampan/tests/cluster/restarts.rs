@@ -5,10 +5,13 @@ use crate::image;
 use crate::pods::{user_center, wait_available};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn kill_9(machine: &Machine, role: &str) {
-    let pid = machine.status()[role]["pid"].as_i64().unwrap();
-    kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+    // Without a pid it is dead already, from the kill before. (And 0 would be the test's own process group.)
+    if let Some(pid @ 1..) = machine.status()[role]["pid"].as_i64() {
+        kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+    }
 }
 
 /// Pod, container id and start time of every container.
@@ -16,6 +19,70 @@ fn containers(machine: &Machine) -> String {
     let columns = "NAME:.metadata.name,ID:.status.containerStatuses[*].containerID,\
                    STARTED:.status.containerStatuses[*].state.running.startedAt,RESTARTS:.status.containerStatuses[*].restartCount";
     machine.kubectl(&format!("get pods -n user-center -o custom-columns={columns}"))
+}
+
+/// Writes config maps one after the other until told to stop; the names of those that were acknowledged, and the
+/// revisions that they were given, in order.
+fn write_until(machine: &Machine, stop: &AtomicBool) -> Vec<(String, u64)> {
+    let mut acknowledged = Vec::new();
+    for index in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let name = format!("w-{index}");
+        let output = machine.try_kubectl(&["create", "configmap", &name, "-o", "jsonpath={.metadata.resourceVersion}"]);
+        if output.status.success() {
+            let revision = String::from_utf8_lossy(&output.stdout).parse().unwrap();
+            acknowledged.push((name, revision));
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn no_acknowledged_write_is_lost_in_twenty_random_kills() {
+    if !possible() {
+        return;
+    }
+    const SEED: u64 = 20_261_123;
+    let cluster = Cluster::up(&[]);
+    let machine = cluster.first();
+    image::import(machine, "v1.0");
+    machine.apply(&user_center(3));
+    wait_available(machine);
+    let before = containers(machine);
+    let stop = AtomicBool::new(false);
+    let acknowledged = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write_until(machine, &stop));
+        let mut random = SEED;
+        for _ in 0..20 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let roles: &[&str] = [&["server"][..], &["node"], &["server", "node"]][(random >> 33) as usize % 3];
+            // The moment is random within what a few writes take; nothing waits for it.
+            let moment = std::time::Instant::now() + std::time::Duration::from_millis((random >> 40) % 300);
+            while std::time::Instant::now() < moment {
+                std::hint::spin_loop();
+            }
+            for role in roles {
+                kill_9(machine, role);
+            }
+            machine.until("all is back", |machine| {
+                let status = machine.status();
+                if status["ready"] == true { Ok(()) } else { Err(status.to_string()) }
+            });
+        }
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    assert!(acknowledged.len() > 20, "the writer came through: {}", acknowledged.len());
+    assert!(acknowledged.is_sorted_by(|one, next| one.1 < next.1), "revisions only rise: {acknowledged:?}");
+    let listed = machine.kubectl("get configmaps -o name");
+    for (name, _) in &acknowledged {
+        assert!(listed.contains(&format!("configmap/{name}\n")), "{name} of {} is lost", acknowledged.len());
+    }
+    wait_available(machine);
+    assert_eq!(containers(machine), before, "no container was touched");
+    cluster.finish();
 }
 
 fn ready_again(machine: &Machine, role: &str, restarts: u64) {

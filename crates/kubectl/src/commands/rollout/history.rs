@@ -1,0 +1,152 @@
+//! `rollout history` and `rollout undo`: earlier revisions, kept as replica sets or controller revisions.
+
+use super::{is, is_paused};
+use crate::calls::{At, Selection, text};
+use crate::commands::output::Output;
+use crate::commands::unavailable;
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::print::tabbed;
+use crate::target::{Choice, Target};
+use crate::workload::selector_of;
+use api::Kind;
+use client::PatchType;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use serde_json::{Value, json};
+
+const REVISION: &str = "deployment.kubernetes.io/revision";
+const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+const TEMPLATE_HASH: &str = "pod-template-hash";
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    choice: Choice,
+    /// One revision in detail; not built
+    #[arg(long, default_value_t = 0)]
+    revision: i64,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct UndoArguments {
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    output: Output,
+    /// 0 is the one before
+    #[arg(long, default_value_t = 0)]
+    to_revision: i64,
+}
+
+/// One earlier state.
+struct Revision {
+    number: i64,
+    cause: String,
+    /// The replica set, or the controller revision.
+    object: Value,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    if arguments.revision != 0 {
+        return Err(unavailable("rollout history --revision"));
+    }
+    for target in arguments.choice.targets(context).await? {
+        let workload = context.get(target.at()).await?;
+        let revisions = revisions(context, &target, &workload).await?;
+        let lines: String = revisions.iter().map(|revision| format!("{}\t{}\n", revision.number, revision.cause)).collect();
+        let table = tabbed(&format!("REVISION\tCHANGE-CAUSE\n{lines}"));
+        context.print(format!("{target} \n{table}\n"))?;
+    }
+    Ok(())
+}
+
+async fn revisions(context: &Context, target: &Target, workload: &Value) -> Result<Vec<Revision>> {
+    let def = if is::<Deployment>(target) {
+        &ReplicaSet::DEF
+    } else if is::<DaemonSet>(target) || is::<StatefulSet>(target) {
+        &ControllerRevision::DEF
+    } else {
+        return Err(Failure::message(format!("no history viewer has been implemented for {:?}", target.def.kind)));
+    };
+    let selection = Selection { labels: selector_of(workload).unwrap_or_default(), ..Selection::default() };
+    let uid = text(workload, "/metadata/uid");
+    let listed = context.list(At::collection(def, &target.namespace), &selection).await?;
+    let mut revisions: Vec<Revision> = listed.items.into_iter().filter(|object| is_owned(object, uid)).filter_map(revision).collect();
+    revisions.sort_by_key(|revision| revision.number);
+    Ok(revisions)
+}
+
+fn is_owned(object: &Value, uid: &str) -> bool {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.into_iter().flatten().any(|owner| owner["uid"] == uid && owner["controller"] == true)
+}
+
+fn revision(object: Value) -> Option<Revision> {
+    let annotation = |name: &str| Some(object.pointer("/metadata/annotations")?.get(name)?.as_str()?.to_owned());
+    let annotated = annotation(REVISION).and_then(|number| number.parse().ok());
+    let number = annotated.or_else(|| object.get("revision").and_then(Value::as_i64))?;
+    let cause = annotation(CHANGE_CAUSE).unwrap_or_else(|| "<none>".to_owned());
+    Some(Revision { number, cause, object })
+}
+
+pub(super) async fn undo(context: &Context, arguments: &UndoArguments) -> Result<()> {
+    let mut failures = Vec::new();
+    for target in arguments.choice.targets(context).await? {
+        if let Err(failure) = one(context, arguments, &target).await {
+            failures.push(failure);
+        }
+    }
+    Failure::of_all(failures)
+}
+
+async fn one(context: &Context, arguments: &UndoArguments, target: &Target) -> Result<()> {
+    if arguments.output.is_client_dry_run() {
+        return Err(unavailable("rollout undo --dry-run=client"));
+    }
+    let workload = context.get(target.at()).await?;
+    if is_paused(&workload) {
+        let name = &target.name;
+        return Err(Failure::message(format!(
+            "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume deployment/{name}' and try again"
+        )));
+    }
+    let revisions = revisions(context, target, &workload).await?;
+    let wanted = chosen(&revisions, arguments.to_revision, target)?;
+    let (kind, patch) = if is::<Deployment>(target) {
+        let template = template_of(&wanted.object);
+        if same_template(&template, &workload) {
+            let number = wanted.number;
+            let done = format!("skipped rollback (current template already matches revision {number})");
+            return arguments.output.tell(context, target, &done, &workload);
+        }
+        (PatchType::Json, json!([{"op": "replace", "path": "/spec/template", "value": template}]))
+    } else {
+        (PatchType::Strategic, wanted.object["data"].clone())
+    };
+    let query = [("fieldManager", "kubectl-rollout"), arguments.output.dry_run_query()];
+    let after = context.patch(target.at(), kind, &patch, &query).await?;
+    arguments.output.tell(context, target, "rolled back", &after)
+}
+
+fn chosen<'a>(revisions: &'a [Revision], number: i64, target: &Target) -> Result<&'a Revision> {
+    if number == 0 {
+        let before = revisions.len().checked_sub(2).map(|index| &revisions[index]);
+        let kind = target.def.kind.to_lowercase();
+        return before.ok_or_else(|| Failure::message(format!("no rollout history found for {kind} {:?}", target.name)));
+    }
+    let found = revisions.iter().find(|revision| revision.number == number);
+    found.ok_or_else(|| Failure::message(format!("unable to find specified revision {number} in history")))
+}
+
+/// Without the hash that tells replica sets apart.
+fn template_of(replica_set: &Value) -> Value {
+    let mut template = replica_set.pointer("/spec/template").cloned().unwrap_or_default();
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.shift_remove(TEMPLATE_HASH);
+    }
+    template
+}
+
+fn same_template(template: &Value, workload: &Value) -> bool {
+    workload.pointer("/spec/template") == Some(template)
+}
