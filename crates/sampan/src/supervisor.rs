@@ -6,24 +6,27 @@
 use crate::cli::RoleName;
 use crate::instance::{self, Process, Status};
 use crate::settings::Settings;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// A first start takes well under a second; a recovery of 100,000 objects, some.
 const READY_TIME_MAX: Duration = Duration::from_secs(60);
 const STOP_TIME_MAX: Duration = Duration::from_secs(15);
 const RESTART_FIRST: Duration = Duration::from_millis(100);
-const RESTART_MOST: Duration = Duration::from_secs(10);
+const RESTART_MOST: Duration = Duration::from_secs(2);
 /// A role that ran this long starts its back-off anew.
-const RESTART_FORGET: Duration = Duration::from_secs(60);
+const RESTART_FORGET: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT. `announce` is told `ready` once, when the first start is done.
 pub(crate) async fn run(settings: Settings, announce: impl Fn(&str)) -> Result<()> {
@@ -32,36 +35,47 @@ pub(crate) async fn run(settings: Settings, announce: impl Fn(&str)) -> Result<(
         bail!("a sampan runs in {} already: see `sampan status --data-dir {0}`", settings.data_dir.display());
     };
     settings.save()?;
-    let mut supervisor = Supervisor::new(&settings)?;
+    let board = Arc::new(Board::new(&settings)?);
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let ended = tokio::select! {
-        ended = supervisor.supervise(&announce) => ended,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+    let mut keepers = Vec::new();
+    let started = tokio::select! {
+        started = start(&settings, &board, &mut keepers) => started.map(|()| announce("ready")),
+        _ = terminate.recv() => Err(anyhow!("ended before it was ready")),
     };
-    supervisor.stop().await;
-    ended
+    if started.is_ok() {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    // The node first: it tells the server what it can of its end.
+    while let Some(keeper) = keepers.pop() {
+        keeper.stop().await;
+    }
+    started
 }
 
-struct Supervisor {
-    status: Status,
-    settings: Settings,
-    server: Option<Role>,
-    node: Option<Role>,
+/// The server, and when it is ready the node.
+async fn start(settings: &Settings, board: &Arc<Board>, keepers: &mut Vec<Keeper>) -> Result<()> {
+    for (wanted, name) in [(settings.roles.server(), RoleName::Server), (settings.roles.node(), RoleName::Node)] {
+        if wanted {
+            let (keeper, ready) = Keeper::spawn(name, board.clone());
+            keepers.push(keeper);
+            ready.await.context("the supervisor's own task ended")??;
+        }
+    }
+    Ok(())
 }
 
-struct Role {
-    name: RoleName,
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    started: Instant,
-    restarts: u32,
-    back_off: Duration,
+/// The status as others read it from disk.
+struct Board {
+    status: Mutex<Status>,
+    data_dir: PathBuf,
 }
 
-impl Supervisor {
-    fn new(settings: &Settings) -> Result<Supervisor> {
+impl Board {
+    fn new(settings: &Settings) -> Result<Board> {
         let status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -69,142 +83,163 @@ impl Supervisor {
             ..Status::default()
         };
         status.save(&settings.data_dir)?;
-        Ok(Supervisor { status, settings: settings.clone(), server: None, node: None })
+        Ok(Board { status: Mutex::new(status), data_dir: settings.data_dir.clone() })
     }
 
-    async fn supervise(&mut self, announce: &impl Fn(&str)) -> Result<()> {
-        if self.settings.roles.server() {
-            self.server = Some(Role::start(RoleName::Server, &self.settings.data_dir)?);
-            self.server.as_mut().expect("just set").ready().await?;
+    /// A status that cannot be written is a full disk: what runs goes on, and the log says it.
+    fn report(&self, name: RoleName, process: Process) {
+        let mut status = self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match name {
+            RoleName::Server => status.server = Some(process),
+            RoleName::Node => status.node = Some(process),
         }
-        if self.settings.roles.node() {
-            self.node = Some(Role::start(RoleName::Node, &self.settings.data_dir)?);
-            self.node.as_mut().expect("just set").ready().await?;
-        }
-        self.report(true)?;
-        announce("ready");
-        loop {
-            let ended = tokio::select! {
-                name = ended(&mut self.server) => name,
-                name = ended(&mut self.node) => name,
-            };
-            self.report(false)?;
-            let slot = match ended {
-                RoleName::Server => &mut self.server,
-                RoleName::Node => &mut self.node,
-            };
-            if let Some(role) = slot {
-                role.restart(&self.settings.data_dir).await?;
-            }
-            self.report(true)?;
-        }
-    }
-
-    /// Writes the status: all ready, or one of them on its way back.
-    fn report(&mut self, ready: bool) -> Result<()> {
-        let process = |role: &Option<Role>| {
-            role.as_ref().map(|role| Process {
-                pid: role.child.id().unwrap_or_default(),
-                ready,
-                restarts: role.restarts,
-            })
-        };
-        self.status.server = process(&self.server);
-        self.status.node = process(&self.node);
-        self.status.ready = ready;
-        self.status.save(&self.settings.data_dir)
-    }
-
-    /// The node first: it tells the server what it can of its end.
-    async fn stop(&mut self) {
-        for role in [self.node.take(), self.server.take()].into_iter().flatten() {
-            role.stop().await;
+        let ready = [&status.server, &status.node].into_iter().flatten().all(|process| process.ready);
+        status.ready = ready;
+        if let Err(error) = status.save(&self.data_dir) {
+            tracing::error!("{error:#}");
         }
     }
 }
 
-/// The role that ended; never, for one that is not there.
-async fn ended(role: &mut Option<Role>) -> RoleName {
-    match role {
-        Some(role) => {
-            role.ended().await;
-            role.name
-        }
-        None => std::future::pending().await,
+/// The task that keeps one role running.
+struct Keeper {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// The receiver hears how the first start went; after a good one the role is kept, however often it ends.
+    fn spawn(name: RoleName, board: Arc<Board>) -> (Keeper, oneshot::Receiver<Result<()>>) {
+        let (stop, stopping) = watch::channel(false);
+        let (ready, first) = oneshot::channel();
+        let task = tokio::spawn(async move { keep(name, &board, ready, stopping).await });
+        (Keeper { stop, task }, first)
     }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "a supervisor's task failed");
+        }
+    }
+}
+
+async fn keep(name: RoleName, board: &Board, first: oneshot::Sender<Result<()>>, mut stop: watch::Receiver<bool>) {
+    let mut first = Some(first);
+    let (mut restarts, mut back_off) = (0, RESTART_FIRST);
+    loop {
+        let begun = Instant::now();
+        // It ends the process itself when told to stop: it must not be dropped half way.
+        let ended = live(name, board, restarts, &mut first, stop.clone()).await;
+        if let Err(error) = ended {
+            tracing::error!(role = argument(name), "{error:#}");
+            if let Some(first) = first.take() {
+                // Nobody listens only when the supervisor ends, and then the reason is in the log.
+                if first.send(Err(error)).is_err() {
+                    tracing::debug!("the supervisor is ending");
+                }
+                return;
+            }
+        }
+        if *stop.borrow() {
+            return;
+        }
+        board.report(name, Process { pid: 0, ready: false, restarts });
+        back_off = if begun.elapsed() > RESTART_FORGET { RESTART_FIRST } else { back_off };
+        // A back-off: what failed at once would fail at once again.
+        tokio::select! {
+            () = tokio::time::sleep(back_off) => {}
+            _ = stop.changed() => return,
+        }
+        (restarts, back_off) = (restarts + 1, (back_off * 2).min(RESTART_MOST));
+    }
+}
+
+/// One process of a role, from its start to its end; ends it when told to stop.
+async fn live(
+    name: RoleName,
+    board: &Board,
+    restarts: u32,
+    first: &mut Option<oneshot::Sender<Result<()>>>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
+    let mut role = Role::start(name, board)?;
+    board.report(name, Process { pid: role.pid(), ready: false, restarts });
+    let ready = tokio::select! {
+        ready = role.ready() => ready,
+        _ = stop.changed() => {
+            role.stop().await;
+            return Ok(());
+        }
+    };
+    if ready.is_err() {
+        role.stop().await;
+        return ready;
+    }
+    board.report(name, Process { pid: role.pid(), ready: true, restarts });
+    if first.take().is_some_and(|first| first.send(Ok(())).is_err()) {
+        tracing::debug!("the supervisor is ending");
+    }
+    tokio::select! {
+        status = role.child.wait() => {
+            let status = status.with_context(|| format!("waiting for the {} process", argument(name)))?;
+            tracing::error!(role = argument(name), %status, "a process ended and is restarted");
+        }
+        _ = stop.changed() => role.stop().await,
+    }
+    Ok(())
+}
+
+/// A role's process.
+struct Role {
+    name: RoleName,
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Role {
-    fn start(name: RoleName, data_dir: &Path) -> Result<Role> {
-        let mut child = Command::new(std::env::current_exe().context("finding our own program")?)
+    fn start(name: RoleName, board: &Board) -> Result<Role> {
+        // Not by its path: the file there may have been replaced since, and a role is of its supervisor's build.
+        let mut child = Command::new("/proc/self/exe")
+            .arg0("sampan")
             .arg("role")
-            .arg(role_argument(name))
+            .arg(argument(name))
             .arg("--data-dir")
-            .arg(data_dir)
+            .arg(&board.data_dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("starting the {} process", role_argument(name)))?;
+            .with_context(|| format!("starting the {} process", argument(name)))?;
         let output = child.stdout.take().context("a role's output is piped")?;
-        let lines = BufReader::new(output).lines();
-        Ok(Role { name, child, lines, started: Instant::now(), restarts: 0, back_off: RESTART_FIRST })
+        Ok(Role { name, child, lines: BufReader::new(output).lines() })
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id().unwrap_or_default()
     }
 
     /// Waits for the role's word.
     async fn ready(&mut self) -> Result<()> {
-        let name = role_argument(self.name);
+        let name = argument(self.name);
         let line = tokio::time::timeout(READY_TIME_MAX, self.lines.next_line())
             .await
             .with_context(|| format!("the {name} process was not ready within {READY_TIME_MAX:?}; its log says why"))?;
         match line.with_context(|| format!("listening to the {name} process"))?.as_deref() {
             Some("ready") => Ok(()),
             Some(line) => bail!("{}", line.strip_prefix("failed ").unwrap_or(line)),
-            None => bail!("the {name} process ended before it was ready; its log says why"),
+            None => bail!("the {name} process ended before it was ready"),
         }
     }
 
-    async fn ended(&mut self) {
-        match self.child.wait().await {
-            Ok(status) => tracing::error!(role = role_argument(self.name), %status, "a process ended and is restarted"),
-            Err(error) => {
-                tracing::error!(role = role_argument(self.name), %error, "a process is lost and is restarted")
-            }
-        }
-    }
-
-    /// Starts it again, as often as it takes.
-    async fn restart(&mut self, data_dir: &Path) -> Result<()> {
-        if self.started.elapsed() > RESTART_FORGET {
-            self.back_off = RESTART_FIRST;
-        }
-        loop {
-            // A back-off: what failed at once would fail at once again.
-            tokio::time::sleep(self.back_off).await;
-            let (restarts, back_off) = (self.restarts + 1, (self.back_off * 2).min(RESTART_MOST));
-            *self = Role { restarts, back_off, ..Role::start(self.name, data_dir)? };
-            match self.ready().await {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    tracing::error!(role = role_argument(self.name), %error, "a process did not come back");
-                    self.end().await;
-                }
-            }
-        }
-    }
-
-    async fn stop(mut self) {
+    /// Asks it to end, and makes it when it takes too long.
+    async fn stop(&mut self) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok())
             && let Err(error) = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGTERM)
         {
             tracing::debug!(%error, "a process ended by itself");
         }
-        self.end().await;
-    }
-
-    /// Waits for the end, and makes it when it takes too long.
-    async fn end(&mut self) {
         if tokio::time::timeout(STOP_TIME_MAX, self.child.wait()).await.is_err() {
-            tracing::warn!(role = role_argument(self.name), "a process did not end in {STOP_TIME_MAX:?} and is killed");
+            tracing::warn!(role = argument(self.name), "a process did not end in {STOP_TIME_MAX:?} and is killed");
             if let Err(error) = self.child.kill().await {
                 tracing::error!(%error, "killing a process");
             }
@@ -212,7 +247,7 @@ impl Role {
     }
 }
 
-fn role_argument(name: RoleName) -> &'static str {
+fn argument(name: RoleName) -> &'static str {
     match name {
         RoleName::Server => "server",
         RoleName::Node => "node",

@@ -39,6 +39,15 @@ fn write_until(machine: &Machine, stop: &AtomicBool) -> Vec<(String, u64)> {
     acknowledged
 }
 
+/// Stops the writer when the test ends, also by a panic: the scope would wait for it.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn no_acknowledged_write_is_lost_in_twenty_random_kills() {
     if !possible() {
@@ -54,6 +63,7 @@ fn no_acknowledged_write_is_lost_in_twenty_random_kills() {
     let stop = AtomicBool::new(false);
     let acknowledged = std::thread::scope(|scope| {
         let writer = scope.spawn(|| write_until(machine, &stop));
+        let stopping = Stopping(&stop);
         let mut random = SEED;
         for _ in 0..20 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -71,7 +81,7 @@ fn no_acknowledged_write_is_lost_in_twenty_random_kills() {
                 if status["ready"] == true { Ok(()) } else { Err(status.to_string()) }
             });
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         writer.join().unwrap()
     });
     assert!(acknowledged.len() > 20, "the writer came through: {}", acknowledged.len());

@@ -80,10 +80,10 @@ fn create_and_delete(client: &Client<'_>) {
     for line in ["configmap \"a\" deleted", "secret \"s\" deleted"] {
         assert!(deleted.contains(line), "{deleted}");
     }
-    client.file("three.yaml", &["x", "y", "z"].map(config_map).join("---\n"));
+    client.file("three.yaml", &["u", "v", "x"].map(config_map).join("---\n"));
     client.ok("create -f three.yaml");
     let named = |names: &str| client.ok("get configmaps -l made=three -o name") == names;
-    assert!(named("configmap/x\nconfigmap/y\nconfigmap/z\n"));
+    assert!(named("configmap/u\nconfigmap/v\nconfigmap/x\n"));
     client.ok("delete configmaps -l made=three");
     assert!(named(""));
 }
@@ -180,7 +180,7 @@ fn apply_and_diff(client: &Client<'_>) {
 
     // What the manifest no longer has is taken away; what others set stays.
     client.ok("label deployment web others=stay");
-    client.file("less.yaml", &WEB.replace("  labels: {app: web}\nspec", "spec"));
+    client.file("less.yaml", &WEB.replace("  labels: {app: web}\nspec", "  labels: {}\nspec"));
     client.ok("apply -f less.yaml");
     assert_eq!(client.ok("get deployment web -o jsonpath={.metadata.labels}"), r#"{"others":"stay"}"#);
     client.file("gone.yaml", &config_map("gone"));

@@ -1,0 +1,71 @@
+//! A server on a port of its own, without controllers and nodes.
+
+use api::user::User;
+use apiserver::admission::Chain;
+use apiserver::authn::{Authenticators, ISSUER, Keys};
+use apiserver::authz::Authorizer;
+use apiserver::bootstrap::{Facts, bootstrap};
+use apiserver::pki::{Pki, ServerNames, ServingCertificate, kubeconfig};
+use apiserver::{Backend, Config, Direct, KubeletAccess, Parts, Server, ServiceRanges};
+use client::Client;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(crate) struct Cluster {
+    dir: tempfile::TempDir,
+    pki: Pki,
+    server: Server,
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Cluster {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ServerNames { addresses: vec!["127.0.0.1".parse().unwrap()], ..ServerNames::default() };
+        let pki = Pki::open(&dir.path().join("pki"), &names, now()).unwrap();
+        let store = store::Embedded::open(dir.path().join("store"), store::Options::default()).unwrap();
+        let ranges = ServiceRanges::new(vec!["10.43.0.0/16".parse().unwrap()]);
+        let options = registry::Options { hooks: apiserver::hooks(ranges), ..registry::Options::default() };
+        let registry = registry::Registry::open(Arc::new(store), options).await.unwrap();
+        let kubelets = KubeletAccess { tls: Arc::new(pki.kubelet_client_config().unwrap()) };
+        let backend = Backend::new(registry, Some(kubelets), Vec::new());
+        let client = Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:apiserver"))));
+        let authz = Authorizer::start(&client);
+        let keys = Keys::from_pem(&pki.service_account_keys).unwrap();
+        let authn = Arc::new(Authenticators::new(ISSUER, keys, &client, Arc::new(now)));
+        let admission = Arc::new(Chain::new(&client, &authz, &Default::default()));
+        assert!(backend.install(Parts { authn, authz, admission }).is_ok());
+        let facts = Facts {
+            address: "192.0.2.1".parse().unwrap(),
+            port: 6443,
+            server: "https://127.0.0.1:6443".to_owned(),
+            api_service_ip: "10.43.0.1".parse().unwrap(),
+            dns_service_ip: "10.43.0.10".parse().unwrap(),
+            server_ca: pki.server_ca.bundle_pem().to_owned(),
+            client_ca: pki.client_ca.bundle_pem().to_owned(),
+        };
+        bootstrap(&client, &facts).await.unwrap();
+        let tls = pki.server_config(Arc::new(ServingCertificate::new(&pki.apiserver).unwrap())).unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::start(Config { listen, tls: Arc::new(tls), backend }).await.unwrap();
+        Cluster { dir, pki, server }
+    }
+
+    /// The admin's, with a namespace to act in.
+    pub(crate) fn kubeconfig(&self, namespace: &str) -> PathBuf {
+        let url = format!("https://{}", self.server.local_addr());
+        let text = kubeconfig(&url, self.pki.server_ca.bundle_pem(), self.pki.admin.certificate_pem(), self.pki.admin.key_pem());
+        let path = self.dir.path().join(namespace);
+        let mut config: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        config["contexts"][0]["context"]["namespace"] = namespace.into();
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
+    }
+
+    pub(crate) async fn shutdown(self) {
+        self.server.shutdown().await;
+    }
+}
