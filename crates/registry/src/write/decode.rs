@@ -4,6 +4,9 @@ use crate::resource::Resource;
 use api::schema::{DecodeError, check};
 use api::{Object, Reason, Status};
 
+/// How much of a body is shown in a complaint about all of it, as upstream shows.
+const SUMMARY_BYTES: usize = 30;
+
 /// What happens to unknown and duplicate fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FieldValidation {
@@ -38,6 +41,23 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
+/// What upstream says of a body that it cannot even read the kind of.
+fn unrecognized(kind: &str, why: &str, body: &[u8]) -> Status {
+    let begin = &body[..body.len().min(SUMMARY_BYTES)];
+    let mut summary = match begin.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(begin).into_owned(),
+        Some(_) => begin.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")),
+    };
+    if begin.len() < body.len() {
+        summary += " ...";
+    }
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
+         {why} ({summary})"
+    ))
+}
+
 /// Checks and decodes one object of the resource's kind.
 pub fn decode_body(resource: &Resource, json: &[u8], validation: FieldValidation) -> Result<Decoded, Status> {
     let def = resource.def;
@@ -47,6 +67,7 @@ pub fn decode_body(resource: &Resource, json: &[u8], validation: FieldValidation
     };
     let checked = check(def.message, json).map_err(|error| match error {
         DecodeError::Size => Status::too_large(api::schema::decode::SIZE_MAX),
+        DecodeError::Syntax(why) => unrecognized(def.kind, &why, json),
         other => cannot(&other),
     })?;
     if validation == FieldValidation::Strict && !checked.strict_errors.is_empty() {

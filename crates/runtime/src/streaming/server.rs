@@ -133,7 +133,8 @@ impl Handshake {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let upgrade = text("upgrade");
         if upgrade.to_ascii_lowercase().starts_with("spdy") {
-            let text = "SPDY is not supported by this runtime: use WebSocket (kubectl 1.31 and newer do)";
+            let text = "SPDY is not implemented: exec and attach want WebSocket (kubectl 1.31 and newer), port-forward over \
+                        SPDY, also within a WebSocket, is not implemented";
             return Err((StatusCode::NOT_IMPLEMENTED, text.into()));
         }
         let key = text("sec-websocket-key");
