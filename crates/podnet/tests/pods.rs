@@ -1,4 +1,5 @@
 //! Two pods on one node, in namespaces of the test's own: they reach each other, and nothing is left behind.
+#![allow(clippy::unwrap_used)] // Whatever fails in a test's helpers fails the test.
 
 use podnet::{BaseOptions, ClusterId, PodNetwork, reset};
 use std::collections::BTreeSet;

@@ -1,4 +1,5 @@
 //! Packets through the rules, in a network namespace of the test's own; endpoints are addresses on its loopback.
+#![allow(clippy::unwrap_used)] // Whatever fails in a test's helpers fails the test.
 
 use api::k8s_openapi::api::core::v1::Service;
 use api::k8s_openapi::api::discovery::v1::EndpointSlice;

@@ -48,7 +48,8 @@ impl Kind for ConfigMap {
             bytes += value.0.len();
         }
         if bytes > BYTES_MAX {
-            errors.push(FieldError::too_long(FieldPath::default(), BYTES_MAX));
+            // Upstream's path without a name is an index without one.
+            errors.push(FieldError::too_long(FieldPath::new("[]"), BYTES_MAX));
         }
         errors
     }

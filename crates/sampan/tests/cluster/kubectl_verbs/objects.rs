@@ -151,7 +151,8 @@ fn describe(client: &Client<'_>) {
     ] {
         assert!(deployment.contains(part), "{part} is not in\n{deployment}");
     }
-    let pods = words(&client.ok("describe pods -l app=web"));
+    let pod = client.ok("get pods -o jsonpath={.items[0].metadata.name}");
+    let pods = words(&client.ok(&format!("describe pod {pod}")));
     for part in ["Controlled By: ReplicaSet/web-", "State: Running", "Ready True", "Successfully assigned", "QoS Class: BestEffort"] {
         assert!(pods.contains(part), "{part} is not in\n{pods}");
     }

@@ -137,5 +137,5 @@ fn wait_and_events(client: &Client<'_>) {
 
 fn port_forward_is_refused_clearly(client: &Client<'_>) {
     let refused = client.fails(1, "port-forward pod/box :8080");
-    assert!(refused.contains("is not implemented"), "{refused}");
+    assert!(refused.contains("port-forward over SPDY, also within a WebSocket, is not implemented"), "{refused}");
 }
