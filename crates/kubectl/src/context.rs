@@ -34,10 +34,10 @@ impl Context {
         }
     }
 
+    /// With its words kept instead of printed.
     #[cfg(test)]
     pub(crate) fn speaking_to(mut self, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Context {
-        self.out = Mutex::new(out);
-        self.err = Mutex::new(err);
+        (self.out, self.err) = (Mutex::new(out), Mutex::new(err));
         self
     }
 

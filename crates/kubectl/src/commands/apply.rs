@@ -151,12 +151,13 @@ async fn change(context: &Context, arguments: &Arguments, wanted: &Wanted, modif
         context.remark(missing_annotation(target))?;
     }
     let (kind, patch) = patch(target, modified, &current)?;
-    if patch.as_object().is_some_and(Map::is_empty) {
-        return arguments.output.tell(context, target, "unchanged", &current);
-    }
     if arguments.output.is_client_dry_run() {
+        // Upstream does not say whether anything would change.
         let merged = merged(target, kind, current, patch)?;
         return arguments.output.tell(context, target, "configured", &merged);
+    }
+    if patch.as_object().is_some_and(Map::is_empty) {
+        return arguments.output.tell(context, target, "unchanged", &current);
     }
     let patched = context.patch(target.at(), kind, &patch, &arguments.write_query()?).await.map_err(|failure| {
         let what = format!(

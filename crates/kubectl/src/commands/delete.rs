@@ -61,12 +61,13 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     }
     let mut failures = Vec::new();
     let mut gone = Vec::new();
-    for target in targets {
+    for (target, source) in targets {
         match delete(context, arguments, &target, &options).await {
             Ok(Some(uid)) => gone.push((target, uid)),
             Ok(None) => {}
             Err(failure @ (Failure::Closed | Failure::Unreachable { .. })) => return Err(failure),
-            Err(failure) => failures.push(failure),
+            Err(failure) if source.is_empty() => failures.push(failure),
+            Err(failure) => failures.push(failure.while_doing("deleting", &source)),
         }
     }
     if arguments.wait && arguments.output.dry_run == DryRun::None {
@@ -75,8 +76,14 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     Failure::of_all(failures)
 }
 
-async fn targets(context: &Context, arguments: &Arguments) -> Result<Vec<Target>> {
+/// What to delete, and the file that says so.
+async fn targets(context: &Context, arguments: &Arguments) -> Result<Vec<(Target, String)>> {
     let choice = &arguments.choice;
+    if !choice.files.is_empty() && choice.arguments.is_empty() {
+        let (wanted, failures) = crate::target::of_files(context, &choice.files).await?;
+        Failure::of_all(failures)?;
+        return Ok(wanted.into_iter().map(|wanted| (wanted.target, wanted.document.source)).collect());
+    }
     let by_name = !choice.selects() && choice.files.is_empty();
     if choice.all && !choice.selector.is_empty() {
         return Err(Failure::message("setting 'all' parameter but found a non empty selector. "));
@@ -88,7 +95,7 @@ async fn targets(context: &Context, arguments: &Arguments) -> Result<Vec<Target>
     if by_name && choice.all_namespaces {
         return Err(Failure::message("a resource cannot be retrieved by name across all namespaces"));
     }
-    choice.targets(context).await
+    Ok(choice.targets(context).await?.into_iter().map(|target| (target, String::new())).collect())
 }
 
 impl Arguments {

@@ -79,8 +79,9 @@ fn split(words: &[String], subject: Subject) -> Result<(Vec<String>, Changes)> {
             return Err(Failure::message(format!("unknown {} spec: {word}", subject.noun())));
         }
     }
-    if let Some((key, _)) = changes.set.iter().find(|(key, _)| changes.remove.contains(key)) {
-        return Err(Failure::message(format!("can not both modify and remove {} {key:?} in the same command", subject.noun())));
+    if changes.set.iter().any(|(key, _)| changes.remove.contains(key)) {
+        let article = if subject == Subject::Labels { "a" } else { "an" };
+        return Err(Failure::message(format!("can not both modify and remove {article} {} in the same command", subject.noun())));
     }
     Ok((words[..first].to_vec(), changes))
 }

@@ -115,3 +115,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Config(_) | Command::Other(_) => Err(Failure::message("this command needs no server")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,13 +36,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     if targets.is_empty() {
         return Err(Failure::message("no objects passed to scale"));
     }
-    let mut failures = Vec::new();
     for target in targets {
-        if let Err(failure) = one(context, arguments, &target, replicas).await {
-            failures.push(failure);
-        }
+        one(context, arguments, &target, replicas).await?;
     }
-    Failure::of_all(failures)
+    Ok(())
 }
 
 async fn one(context: &Context, arguments: &Arguments, target: &Target, replicas: i64) -> Result<()> {

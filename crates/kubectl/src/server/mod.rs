@@ -5,6 +5,8 @@
 
 mod exec;
 mod https;
+#[cfg(test)]
+pub(crate) mod testing;
 mod uri;
 
 use crate::failure::{Failure, Result};

@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 pub(crate) struct Cluster {
     dir: tempfile::TempDir,
-    pki: Pki,
+    pub(crate) pki: Pki,
+    pub(crate) client: Client,
     server: Server,
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
@@ -51,7 +52,7 @@ impl Cluster {
         let tls = pki.server_config(Arc::new(ServingCertificate::new(&pki.apiserver).unwrap())).unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
         let server = Server::start(Config { listen, tls: Arc::new(tls), backend }).await.unwrap();
-        Cluster { dir, pki, server }
+        Cluster { dir, pki, client, server }
     }
 
     /// The admin's, with a namespace to act in.
@@ -63,6 +64,10 @@ impl Cluster {
         config["contexts"][0]["context"]["namespace"] = namespace.into();
         std::fs::write(&path, config.to_string()).unwrap();
         path
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
     }
 
     pub(crate) async fn shutdown(self) {

@@ -4,6 +4,7 @@
 //! texts are compared, and so are ages, revisions, uids and cluster IPs.
 
 mod cluster;
+mod kubelet;
 mod normal;
 
 use cluster::Cluster;
@@ -17,15 +18,20 @@ const OURS: &str = env!("CARGO_BIN_EXE_kubectl");
 const NAMESPACES: [&str; 2] = ["upstream", "oursours"];
 
 /// One script: a command line each; `#` comments.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
     ("read", include_str!("testdata/read.txt")),
+    ("streams", include_str!("testdata/streams.txt")),
     ("write", include_str!("testdata/write.txt")),
     ("mistakes", include_str!("testdata/mistakes.txt")),
 ];
 
+/// Nobody else says that the pods run.
+const RUNNING: &str = "patch pod one two --subresource=status -p {\"status\":{\"phase\":\"Running\"}}";
+
 struct Client<'a> {
     program: &'a str,
     kubeconfig: &'a Path,
+    home: &'a Path,
     namespace: &'static str,
 }
 
@@ -35,7 +41,8 @@ impl Client<'_> {
         let output = Command::new(self.program)
             .args(&words)
             .env("KUBECONFIG", self.kubeconfig)
-            .env_remove("HOME")
+            // Where upstream's client keeps what it discovered.
+            .env("HOME", self.home)
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/differential/testdata"))
             .stdin(Stdio::null())
             .output();
@@ -55,7 +62,11 @@ impl Client<'_> {
 fn differences(script: &str, clients: &[Client<'_>; 2]) -> Vec<String> {
     let lines = script.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let compared = lines.filter_map(|line| {
-        let [theirs, ours] = [clients[0].seen(line), clients[1].seen(line)];
+        let (theirs, ours) = std::thread::scope(|scope| {
+            let theirs = scope.spawn(|| clients[0].seen(line));
+            let ours = clients[1].seen(line);
+            (theirs.join().expect("a run that could not be made has said why"), ours)
+        });
         (theirs != ours).then(|| format!("kubectl {line}\n{}", normal::difference(&theirs, &ours)))
     });
     compared.collect()
@@ -70,16 +81,20 @@ async fn both_clients_say_the_same() {
     }
     let cluster = Cluster::start().await;
     let kubeconfigs = NAMESPACES.map(|namespace| cluster.kubeconfig(namespace));
+    let home = cluster.home();
+    kubelet::start(&cluster).await;
     let differences = tokio::task::spawn_blocking(move || {
         let clients = [
-            Client { program: &upstream, kubeconfig: &kubeconfigs[0], namespace: NAMESPACES[0] },
-            Client { program: OURS, kubeconfig: &kubeconfigs[1], namespace: NAMESPACES[1] },
+            Client { program: &upstream, kubeconfig: &kubeconfigs[0], home: &home, namespace: NAMESPACES[0] },
+            Client { program: OURS, kubeconfig: &kubeconfigs[1], home: &home, namespace: NAMESPACES[1] },
         ];
         for client in &clients {
             let made = clients[1].run(&format!("create namespace {}", client.namespace));
             assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-            let made = client.run("apply --validate=false -f seed.yaml");
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            for seed in ["apply --validate=false -f seed.yaml", RUNNING] {
+                let made = client.run(seed);
+                assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            }
         }
         SCRIPTS.iter().flat_map(|(name, script)| {
             differences(script, &clients).into_iter().map(move |difference| format!("{name}: {difference}"))

@@ -7,7 +7,8 @@ const RANDOM: &str = "kube-api-access-";
 
 /// Ages, times, uids, revisions and addresses become letters.
 pub(crate) fn text(text: &str, namespace: &str) -> String {
-    let text = text.replace(namespace, "NAMESPA");
+    // Clients before 1.34 do not say from where they delete.
+    let text = text.replace(&format!(" from {namespace} namespace"), "").replace(namespace, "NAMESPA");
     let lines = text.lines().map(line).collect::<Vec<_>>();
     lines.join("\n").trim_end().to_owned()
 }

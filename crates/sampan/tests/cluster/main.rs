@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // Whatever fails in a test's helpers fails the test.
 
 mod departments;
+mod access;
 mod bad_input;
 mod harness;
 mod https;

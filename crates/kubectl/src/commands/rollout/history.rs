@@ -53,6 +53,10 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     for target in arguments.choice.targets(context).await? {
         let workload = context.get(target.at()).await?;
         let revisions = revisions(context, &target, &workload).await?;
+        if revisions.is_empty() {
+            context.line(format_args!("{target} \nNo rollout history found."))?;
+            continue;
+        }
         let lines: String = revisions.iter().map(|revision| format!("{}\t{}\n", revision.number, revision.cause)).collect();
         let table = tabbed(&format!("REVISION\tCHANGE-CAUSE\n{lines}"));
         context.print(format!("{target} \n{table}\n"))?;
