@@ -3,9 +3,9 @@
 use crate::Target;
 use crate::figure::Reporter;
 use anyhow::{Context, Result, bail};
-use api::Kind;
+use api::{Kind, Subresource};
 use bytes::Bytes;
-use client::{Client, Request, Verb};
+use client::{Client, PatchType, Request, Verb};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, Pod};

@@ -102,7 +102,8 @@ impl Context {
                 ("continue", &next),
             ];
             let path = with_query(with_query(at.path(), &query), extra);
-            let page = self.ask(Ask::get(path).accept(accept)).await.map_err(|failure| about_list(failure, at, selection))?;
+            let page =
+                self.ask(Ask::get(path).accept(accept)).await.map_err(|failure| about_list(failure, at, selection))?;
             next = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();
             pages.push(page);
             if next.is_empty() {
@@ -135,7 +136,13 @@ impl Context {
         self.write(Method::PUT, at, JSON, object, query).await
     }
 
-    pub(crate) async fn patch(&self, at: At<'_>, kind: PatchType, patch: &Value, query: &[(&str, &str)]) -> Result<Value> {
+    pub(crate) async fn patch(
+        &self,
+        at: At<'_>,
+        kind: PatchType,
+        patch: &Value,
+        query: &[(&str, &str)],
+    ) -> Result<Value> {
         self.write(Method::PATCH, at, kind.content_type(), patch, query).await
     }
 
@@ -189,7 +196,9 @@ fn about_list(failure: Failure, at: At<'_>, selection: &Selection) -> Failure {
             format!("Unable to list {resource:?}: {}", status.message)
         } else {
             let message = status.message;
-            format!("Unable to find {resource:?} that match label selector {labels:?}, field selector {fields:?}: {message}")
+            format!(
+                "Unable to find {resource:?} that match label selector {labels:?}, field selector {fields:?}: {message}"
+            )
         };
     }
     Failure::Api(status)

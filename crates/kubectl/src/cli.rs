@@ -173,7 +173,9 @@ mod tests {
         let Command::Exec(exec) = cli.command else { panic!("not exec") };
         assert!(exec.stdin && exec.tty && cli.global.namespace.is_none());
         assert_eq!(exec.command, ["sh", "-c", "x", "-n", "y"]);
-        let Command::Delete(delete) = parsed("delete pod a --wait=false --grace-period=-1").unwrap().command else { panic!("not delete") };
+        let Command::Delete(delete) = parsed("delete pod a --wait=false --grace-period=-1").unwrap().command else {
+            panic!("not delete")
+        };
         assert!(!delete.wait);
         assert!(parsed("get pods --no-such-flag").is_err());
     }

@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn reads_what_go_writes() {
-        for (text, seconds) in [("30s", 30.0), ("1h15m", 4500.0), ("1.5h", 5400.0), ("250ms", 0.25), ("0", 0.0), ("90", 90.0)] {
+        for (text, seconds) in
+            [("30s", 30.0), ("1h15m", 4500.0), ("1.5h", 5400.0), ("250ms", 0.25), ("0", 0.0), ("90", 90.0)]
+        {
             assert_eq!(parse(text).unwrap(), Some(Duration::from_secs_f64(seconds)), "{text}");
         }
         assert_eq!(parse("-1s").unwrap(), None);

@@ -73,7 +73,8 @@ impl Kubeconfig {
         if entry(&self.merged(), "contexts", name).is_none() {
             return Err(Failure::message(format!("no context exists with the name: {name:?}")));
         }
-        let index = self.files.iter().position(|(_, file)| !text(file, "current-context").is_empty()).unwrap_or_default();
+        let index =
+            self.files.iter().position(|(_, file)| !text(file, "current-context").is_empty()).unwrap_or_default();
         let (path, file) = self.files.get_mut(index).ok_or_else(|| Failure::message("no kubeconfig file to write"))?;
         file["current-context"] = name.into();
         let yaml = crate::print::yaml(file);
@@ -112,20 +113,26 @@ impl Kubeconfig {
                 context["context"][key] = value.as_str().into();
             }
         }
-        let (cluster, user) = (text(&context["context"], "cluster").to_owned(), text(&context["context"], "user").to_owned());
+        let (cluster, user) =
+            (text(&context["context"], "cluster").to_owned(), text(&context["context"], "user").to_owned());
         if let Some(cluster) = entry(merged, "clusters", &cluster)
             && cluster["cluster"]["insecure-skip-tls-verify"] == true
         {
-            return Err(Failure::message("insecure-skip-tls-verify is not built into sampan's kubectl yet; name a certificate-authority"));
+            return Err(Failure::message(
+                "insecure-skip-tls-verify is not built into sampan's kubectl yet; name a certificate-authority",
+            ));
         }
         if let Some(user) = entry(merged, "users", &user)
             && (user["user"].get("exec").is_some() || user["user"].get("auth-provider").is_some())
         {
-            return Err(Failure::message("credential plugins are not built into sampan's kubectl yet; use a certificate or token"));
+            return Err(Failure::message(
+                "credential plugins are not built into sampan's kubectl yet; use a certificate or token",
+            ));
         }
         let path = self.files.first().map_or(Path::new("kubeconfig"), |(path, _)| path);
         // JSON is YAML.
-        Config::parse_kubeconfig(&merged.to_string(), path, Some(name)).map_err(|error| Failure::message(error.to_string()))
+        Config::parse_kubeconfig(&merged.to_string(), path, Some(name))
+            .map_err(|error| Failure::message(error.to_string()))
     }
 }
 
@@ -134,8 +141,9 @@ fn read(path: &Path) -> Result<Value> {
         std::io::ErrorKind::NotFound => Failure::message(format!("stat {}: no such file or directory", path.display())),
         _ => Failure::message(format!("{}: {error}", path.display())),
     })?;
-    let value: Value = serde_saphyr::from_str(&content)
-        .map_err(|error| Failure::message(format!("error loading config file {:?}: {error}", path.display().to_string())))?;
+    let value: Value = serde_saphyr::from_str(&content).map_err(|error| {
+        Failure::message(format!("error loading config file {:?}: {error}", path.display().to_string()))
+    })?;
     Ok(if value.is_null() { Value::Object(Map::new()) } else { value })
 }
 
@@ -181,7 +189,8 @@ fn without_file() -> Result<Config> {
         namespace: "default".to_owned(),
         user_agent: String::new(),
     };
-    let (Ok(host), Ok(port)) = (std::env::var("KUBERNETES_SERVICE_HOST"), std::env::var("KUBERNETES_SERVICE_PORT")) else {
+    let (Ok(host), Ok(port)) = (std::env::var("KUBERNETES_SERVICE_HOST"), std::env::var("KUBERNETES_SERVICE_PORT"))
+    else {
         return Ok(nowhere);
     };
     let file = |name: &str| std::fs::read_to_string(Path::new(FOLDER).join(name)).map(|text| text.trim().to_owned());
@@ -215,12 +224,17 @@ mod tests {
     fn the_first_file_wins() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.crt"), "PEM").unwrap();
-        let files = vec![written(folder.path(), "a", "one", "https://a:1"), written(folder.path(), "b", "two", "https://b:1")];
+        let files =
+            vec![written(folder.path(), "a", "one", "https://a:1"), written(folder.path(), "b", "two", "https://b:1")];
         let config = Kubeconfig { files };
         let one = config.config(&Overrides::default()).unwrap();
         assert_eq!((one.server.as_str(), one.namespace.as_str(), one.ca_pem.as_str()), ("https://a:1", "n-one", "PEM"));
         let two = config.config(&Overrides { context: "two".into(), ..Overrides::default() }).unwrap();
-        assert_eq!((two.server.as_str(), two.namespace.as_str()), ("https://a:1", "n-two"), "cluster c is the first file's");
+        assert_eq!(
+            (two.server.as_str(), two.namespace.as_str()),
+            ("https://a:1", "n-two"),
+            "cluster c is the first file's"
+        );
         let error = config.config(&Overrides { context: "gone".into(), ..Overrides::default() }).unwrap_err();
         assert_eq!(error.report(), "error: context \"gone\" does not exist");
     }

@@ -38,7 +38,8 @@ pub(crate) struct Document {
 
 pub(crate) fn read(files: &Files) -> Result<Vec<Document>> {
     if files.kustomize.is_some() {
-        let text = "kustomizations (-k) are not built into sampan's kubectl yet; render them with kustomize and use -f -";
+        let text =
+            "kustomizations (-k) are not built into sampan's kubectl yet; render them with kustomize and use -f -";
         return Err(Failure::message(text));
     }
     let mut documents = Vec::new();
@@ -122,7 +123,8 @@ pub(crate) fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
         with_snippet: false,
     };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| failed(&error))?;
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| failed(&error))?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
@@ -175,7 +177,11 @@ mod tests {
         for (file, text) in [
             ("c.yml", object("c")),
             ("b/deep.yaml", object("b")),
-            ("a.json", r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"A","metadata":{"name":"a"}}]}"#.into()),
+            (
+                "a.json",
+                r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"A","metadata":{"name":"a"}}]}"#
+                    .into(),
+            ),
             ("ignored.txt", "?".into()),
         ] {
             std::fs::write(folder.path().join(file), text).unwrap();

@@ -43,7 +43,8 @@ impl<'a> Named<'a> {
 
     fn is(&self, def: &ResourceDef) -> bool {
         // Upstream takes the beginning of a group for it: `deployments.app`.
-        let group = self.group.is_none_or(|group| def.group == group || (!group.is_empty() && def.group.starts_with(group)));
+        let group =
+            self.group.is_none_or(|group| def.group == group || (!group.is_empty() && def.group.starts_with(group)));
         let names = [def.plural, def.singular];
         let known = names.contains(&self.resource.as_str())
             || def.short_names.contains(&self.resource.as_str())
@@ -60,7 +61,8 @@ impl Resources {
     /// One kind by any of its names.
     pub(crate) async fn named(&self, name: &str) -> Result<&'static ResourceDef> {
         let readings = Named::readings(name);
-        let meant = |def: &&'static ResourceDef| def.verbs == Verbs::Full && readings.iter().any(|reading| reading.is(def));
+        let meant =
+            |def: &&'static ResourceDef| def.verbs == Verbs::Full && readings.iter().any(|reading| reading.is(def));
         if let Some(def) = api::object::builtin().iter().map(|row| row.def()).find(meant) {
             return Ok(def);
         }
@@ -229,7 +231,8 @@ fn intern(text: &str) -> &'static str {
 }
 
 fn texts(list: &Value) -> &'static [&'static str] {
-    let texts: Vec<&'static str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).map(intern).collect();
+    let texts: Vec<&'static str> =
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(intern).collect();
     Box::leak(texts.into_boxed_slice())
 }
 

@@ -179,7 +179,9 @@ impl Choice {
     pub(crate) async fn targets(&self, context: &Context) -> Result<Vec<Target>> {
         if !self.files.is_empty() {
             if !self.arguments.is_empty() {
-                return Err(Failure::message("when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well"));
+                return Err(Failure::message(
+                    "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
+                ));
             }
             return names_in_files(context, &self.files).await;
         }

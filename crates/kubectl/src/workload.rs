@@ -29,9 +29,8 @@ pub(crate) async fn pods(context: &Context, target: &Target, patience: Duration)
     if target.def.group_resource() == Pod::DEF.group_resource() {
         return Ok(vec![object]);
     }
-    let selector = selector_of(&object).ok_or_else(|| {
-        Failure::message(format!("cannot get the pods of {target}: it has no selector"))
-    })?;
+    let selector = selector_of(&object)
+        .ok_or_else(|| Failure::message(format!("cannot get the pods of {target}: it has no selector")))?;
     let selection = Selection { labels: selector, ..Selection::default() };
     let collection = At::collection(&Pod::DEF, &target.namespace);
     let mut any = |pod: Option<&Value>| Ok(pod.map(|_| ()));
@@ -123,9 +122,12 @@ mod tests {
     fn a_selector_reads_as_a_query() {
         for (selector, expected) in [
             (json!({"app": "a", "tier": "b"}), Some("app=a,tier=b")),
-            (json!({"matchLabels": {"app": "a"}, "matchExpressions": [
-                {"key": "x", "operator": "In", "values": ["1", "2"]}, {"key": "y", "operator": "Exists"}, {"key": "z", "operator": "DoesNotExist"},
-            ]}), Some("app=a,x in (1,2),y,!z")),
+            (
+                json!({"matchLabels": {"app": "a"}, "matchExpressions": [
+                    {"key": "x", "operator": "In", "values": ["1", "2"]}, {"key": "y", "operator": "Exists"}, {"key": "z", "operator": "DoesNotExist"},
+                ]}),
+                Some("app=a,x in (1,2),y,!z"),
+            ),
             (json!({}), None),
         ] {
             assert_eq!(selector_of(&json!({"spec": {"selector": selector}})).as_deref(), expected);

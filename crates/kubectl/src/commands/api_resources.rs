@@ -31,9 +31,13 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     if !matches!(arguments.output.as_str(), "" | "wide" | "name") {
-        return Err(Failure::message(format!("--output {:?} is not available in kubectl api-resources", arguments.output)));
+        return Err(Failure::message(format!(
+            "--output {:?} is not available in kubectl api-resources",
+            arguments.output
+        )));
     }
-    let mut served: Vec<&Served> = context.resources.served().await?.iter().filter(|served| arguments.wants(served)).collect();
+    let mut served: Vec<&Served> =
+        context.resources.served().await?.iter().filter(|served| arguments.wants(served)).collect();
     served.sort_by_key(|served| match arguments.sort_by.as_str() {
         "name" => (String::new(), served.def.plural),
         "kind" => (String::new(), served.def.kind),

@@ -63,7 +63,11 @@ pub(crate) fn field_validation(text: &str) -> Result<&'static str> {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
-    for (asked, flag) in [(arguments.prune, "apply --prune"), (arguments.force, "apply --force"), (!arguments.overwrite, "apply --overwrite=false")] {
+    for (asked, flag) in [
+        (arguments.prune, "apply --prune"),
+        (arguments.force, "apply --force"),
+        (!arguments.overwrite, "apply --overwrite=false"),
+    ] {
         if asked {
             return Err(super::unavailable(flag));
         }
@@ -73,7 +77,8 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     }
     let (mut wanted, mut failures) = target::of_files(context, &arguments.files).await?;
     if !arguments.selector.is_empty() {
-        let selector = api::selector::Selector::parse(&arguments.selector).map_err(|error| Failure::message(error.to_string()))?;
+        let selector =
+            api::selector::Selector::parse(&arguments.selector).map_err(|error| Failure::message(error.to_string()))?;
         wanted.retain(|wanted| {
             let labels = wanted.document.object.pointer("/metadata/labels");
             selector.matches_with(|label| labels?.get(label)?.as_str())
@@ -83,7 +88,11 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
         return Err(Failure::message("no objects passed to apply"));
     }
     for one in &wanted {
-        let applied = if arguments.server_side { server_side(context, arguments, one).await } else { apply(context, arguments, one).await };
+        let applied = if arguments.server_side {
+            server_side(context, arguments, one).await
+        } else {
+            apply(context, arguments, one).await
+        };
         match applied {
             Err(failure @ (Failure::Closed | Failure::Unreachable { .. })) => return Err(failure),
             Err(failure) => failures.push(failure),
@@ -145,7 +154,13 @@ async fn create(context: &Context, arguments: &Arguments, wanted: &Wanted, modif
     arguments.output.tell(context, target, "created", &created)
 }
 
-async fn change(context: &Context, arguments: &Arguments, wanted: &Wanted, modified: &Value, current: Value) -> Result<()> {
+async fn change(
+    context: &Context,
+    arguments: &Arguments,
+    wanted: &Wanted,
+    modified: &Value,
+    current: Value,
+) -> Result<()> {
     let target = &wanted.target;
     if last_applied(&current).is_none() && matches!(arguments.output.format()?, None | Some(Format::Name)) {
         context.remark(missing_annotation(target))?;
@@ -262,7 +277,12 @@ mod tests {
     fn the_annotation_holds_the_manifest() {
         let applied = with_last_applied(deployment(Some(2), "a<b", false));
         let text = last_applied(&applied).unwrap();
-        assert!(text.starts_with(r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"annotations":{},"name":"web""#), "{text}");
+        assert!(
+            text.starts_with(
+                r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"annotations":{},"name":"web""#
+            ),
+            "{text}"
+        );
         assert!(text.contains(r#""image":"a\u003cb""#) && text.ends_with("}\n"), "{text}");
         assert_eq!(with_last_applied(applied.clone()), applied, "the annotation does not hold itself");
     }

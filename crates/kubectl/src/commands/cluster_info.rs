@@ -17,7 +17,9 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
         let port = if port.is_empty() { String::new() } else { format!(":{port}") };
         let (name, namespace) = (name_of(service), namespace_of(service));
         let called = label.unwrap_or(name);
-        context.line(format_args!("{called} is running at {server}/api/v1/namespaces/{namespace}/services/{name}{port}/proxy"))?;
+        context.line(format_args!(
+            "{called} is running at {server}/api/v1/namespaces/{namespace}/services/{name}{port}/proxy"
+        ))?;
     }
     context.line("\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.")
 }

@@ -75,7 +75,9 @@ fn view(mut merged: Value, arguments: &Arguments) -> Result<()> {
 /// Only what the current context names.
 fn minify(merged: &mut Value) -> Result<()> {
     let current = merged["current-context"].as_str().unwrap_or_default().to_owned();
-    let named = |list: &Value, name: &str| list.as_array().and_then(|list| list.iter().find(|entry| entry["name"] == name)).cloned();
+    let named = |list: &Value, name: &str| {
+        list.as_array().and_then(|list| list.iter().find(|entry| entry["name"] == name)).cloned()
+    };
     let context = named(&merged["contexts"], &current)
         .ok_or_else(|| Failure::message("current-context must exist in order to minify"))?;
     for (list, key) in [("clusters", "cluster"), ("users", "user")] {
@@ -110,7 +112,13 @@ fn contexts(merged: &Value, names: &[&str], arguments: &Arguments) -> Result<()>
         let name = entry["name"].as_str().unwrap_or_default();
         if names.is_empty() || names.contains(&name) {
             let mark = if name == current { "*" } else { "" };
-            lines.push(vec![mark.to_owned(), name.to_owned(), text(entry, "cluster"), text(entry, "user"), text(entry, "namespace")]);
+            lines.push(vec![
+                mark.to_owned(),
+                name.to_owned(),
+                text(entry, "cluster"),
+                text(entry, "user"),
+                text(entry, "namespace"),
+            ]);
         }
     }
     lines.sort_by(|a, b| a[1].cmp(&b[1]));
@@ -130,9 +138,13 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let mut config = json!({"users": [{"name": "u", "user": {"token": "t", "client-key-data": "k", "username": "n"}}]});
+        let mut config =
+            json!({"users": [{"name": "u", "user": {"token": "t", "client-key-data": "k", "username": "n"}}]});
         redact(&mut config);
-        assert_eq!(config["users"][0]["user"], json!({"token": "REDACTED", "client-key-data": "DATA+OMITTED", "username": "n"}));
+        assert_eq!(
+            config["users"][0]["user"],
+            json!({"token": "REDACTED", "client-key-data": "DATA+OMITTED", "username": "n"})
+        );
     }
 
     #[test]
@@ -143,6 +155,9 @@ mod tests {
             "contexts": [entry("a"), {"name": "b", "context": {"cluster": "d", "user": "u"}}],
         });
         minify(&mut config).unwrap();
-        assert_eq!((config["clusters"][0]["name"].as_str(), config["contexts"].as_array().unwrap().len()), (Some("d"), 1));
+        assert_eq!(
+            (config["clusters"][0]["name"].as_str(), config["contexts"].as_array().unwrap().len()),
+            (Some("d"), 1)
+        );
     }
 }

@@ -117,7 +117,8 @@ impl Arguments {
             "foreground" => "Foreground",
             "orphan" | "false" => "Orphan",
             other => {
-                let text = format!("invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\"");
+                let text =
+                    format!("invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\"");
                 return Err(Failure::message(text));
             }
         };
@@ -160,7 +161,8 @@ fn tell(context: &Context, arguments: &Arguments, target: &Target) -> Result<()>
         return context.line(target);
     }
     let done = if arguments.forced() { "force deleted" } else { "deleted" };
-    let place = if target.namespace.is_empty() { String::new() } else { format!(" from {} namespace", target.namespace) };
+    let place =
+        if target.namespace.is_empty() { String::new() } else { format!(" from {} namespace", target.namespace) };
     let dry = match arguments.output.dry_run {
         DryRun::None => "",
         DryRun::Client => " (dry run)",
@@ -175,7 +177,8 @@ async fn wait(context: &Context, arguments: &Arguments, gone: &[(Target, String)
     let mut failures = Vec::new();
     for (target, uid) in gone {
         let waited = follow::until(context, target, |object| {
-            let same = object.is_some_and(|object| uid.is_empty() || crate::calls::text(object, "/metadata/uid") == uid);
+            let same =
+                object.is_some_and(|object| uid.is_empty() || crate::calls::text(object, "/metadata/uid") == uid);
             Ok((!same).then_some(()))
         });
         match crate::follow::within(deadline, waited).await {

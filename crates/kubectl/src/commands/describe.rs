@@ -214,7 +214,11 @@ mod tests {
         });
         let mut out = String::new();
         describe(&object, &mut out).unwrap();
-        write_events(&[json!({"type": "Normal", "reason": "R", "message": "m", "source": {"component": "c"}})], &mut out).unwrap();
+        write_events(
+            &[json!({"type": "Normal", "reason": "R", "message": "m", "source": {"component": "c"}})],
+            &mut out,
+        )
+        .unwrap();
         assert_eq!(
             tabbed(&out),
             "Name:         x\nNamespace:    n\nLabels:       a=1\n              b=2\nAnnotations:  <none>\nAPI Version:  e.io/v1\n\

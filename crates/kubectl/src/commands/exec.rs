@@ -94,9 +94,7 @@ fn path(arguments: &Arguments, pod: &Value, container: &str, tty: bool) -> Strin
 /// Both directions at once, so that neither end waits for the other to read; the process's end ends both.
 async fn converse(context: &Context, stdin: bool, tty: bool, input: Input, output: Output) -> Result<Vec<u8>> {
     let show = std::pin::pin!(show(context, output));
-    let feed = std::pin::pin!(async {
-        if stdin { feed(input, tty).await } else { Ok(()) }
-    });
+    let feed = std::pin::pin!(async { if stdin { feed(input, tty).await } else { Ok(()) } });
     match futures::future::select(show, feed).await {
         futures::future::Either::Left((ended, _)) => ended,
         // A process that ends while it is being written to closes its input: its status says how.
@@ -155,7 +153,8 @@ fn outcome(status: &[u8]) -> Result<()> {
         return Err(Failure::message(text(&status, "/message")));
     }
     let causes = status.pointer("/details/causes").and_then(Value::as_array);
-    let code = causes.into_iter().flatten().find(|cause| cause["reason"] == "ExitCode").map(|cause| text(cause, "/message"));
+    let code =
+        causes.into_iter().flatten().find(|cause| cause["reason"] == "ExitCode").map(|cause| text(cause, "/message"));
     match code.and_then(|code| code.parse::<u8>().ok()) {
         Some(code) => Err(Failure::Code { code, text: format!("command terminated with exit code {code}") }),
         None => Err(Failure::message("error stream protocol error: no ExitCode cause given")),
@@ -172,7 +171,8 @@ mod tests {
         let check = |status: Value| outcome(status.to_string().as_bytes());
         check(json!({"status": "Success"})).unwrap();
         let causes = json!([{"reason": "ExitCode", "message": "3"}]);
-        let failure = check(json!({"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": causes}})).unwrap_err();
+        let failure = check(json!({"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": causes}}))
+            .unwrap_err();
         assert_eq!((failure.code(), failure.report().as_str()), (3, "command terminated with exit code 3"));
         let failure = check(json!({"status": "Failure", "message": "no such file"})).unwrap_err();
         assert_eq!((failure.code(), failure.report().as_str()), (1, "error: no such file"));

@@ -105,7 +105,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
 async fn wanted(context: &Context, arguments: &Arguments) -> Result<Vec<Wanted>> {
     if !arguments.files.is_empty() {
         let all = target::names_in_files(context, &arguments.files).await?.into_iter();
-        return Ok(all.map(|target| Wanted { def: target.def, namespace: target.namespace, name: target.name }).collect());
+        return Ok(all
+            .map(|target| Wanted { def: target.def, namespace: target.namespace, name: target.name })
+            .collect());
     }
     match target::parse(context, &arguments.arguments).await? {
         Named::Objects(_) if !arguments.selector.is_empty() || !arguments.field_selector.is_empty() => {
@@ -115,7 +117,8 @@ async fn wanted(context: &Context, arguments: &Arguments) -> Result<Vec<Wanted>>
             Err(Failure::message("a resource cannot be retrieved by name across all namespaces"))
         }
         Named::Objects(targets) => {
-            let wanted = |target: target::Target| Wanted { def: target.def, namespace: target.namespace, name: target.name };
+            let wanted =
+                |target: target::Target| Wanted { def: target.def, namespace: target.namespace, name: target.name };
             Ok(targets.into_iter().map(wanted).collect())
         }
         Named::Kinds(kinds) if kinds.is_empty() => Err(Failure::Verbatim(NO_TYPE.to_owned())),
@@ -175,7 +178,8 @@ async fn tables(context: &Context, arguments: &Arguments, format: &Format, wante
             Err(failure) => return Err(failure),
         }
     }
-    let mut tables: Vec<Table> = tables.into_iter().map(|(_, table)| table).filter(|table| !table.rows.is_empty()).collect();
+    let mut tables: Vec<Table> =
+        tables.into_iter().map(|(_, table)| table).filter(|table| !table.rows.is_empty()).collect();
     for (index, table) in tables.iter_mut().enumerate() {
         sort(&mut table.rows, &arguments.sort_by, |row| &row.object)?;
         let text = table.render(!arguments.no_headers, &mut Widths::default());
@@ -289,7 +293,15 @@ async fn watch(context: &Context, arguments: &Arguments, format: &Format, wanted
     let pages = context.pages(collection, &selection, accept, &[]).await?;
     let version = |page: &Value| crate::calls::text(page, "/metadata/resourceVersion").to_owned();
     let resource_version = pages.last().map(version).unwrap_or_default();
-    let mut printer = WatchPrinter { context, arguments, format, shown: arguments.shown(format, one, false), table: Table::default(), widths: Widths::default(), printed: 0 };
+    let mut printer = WatchPrinter {
+        context,
+        arguments,
+        format,
+        shown: arguments.shown(format, one, false),
+        table: Table::default(),
+        widths: Widths::default(),
+        printed: 0,
+    };
     if !one.name.is_empty() {
         // A name that does not exist is an error, though the watch could begin.
         context.get(one.at("")).await?;

@@ -81,14 +81,24 @@ fn split(words: &[String], subject: Subject) -> Result<(Vec<String>, Changes)> {
     }
     if changes.set.iter().any(|(key, _)| changes.remove.contains(key)) {
         let article = if subject == Subject::Labels { "a" } else { "an" };
-        return Err(Failure::message(format!("can not both modify and remove {article} {} in the same command", subject.noun())));
+        return Err(Failure::message(format!(
+            "can not both modify and remove {article} {} in the same command",
+            subject.noun()
+        )));
     }
     Ok((words[..first].to_vec(), changes))
 }
 
-async fn one(context: &Context, arguments: &Arguments, subject: Subject, target: &Target, changes: &Changes) -> Result<()> {
+async fn one(
+    context: &Context,
+    arguments: &Arguments,
+    subject: Subject,
+    target: &Target,
+    changes: &Changes,
+) -> Result<()> {
     let object = context.get(target.at()).await?;
-    let present = object.pointer(&format!("/metadata/{}", subject.key())).and_then(Value::as_object).cloned().unwrap_or_default();
+    let present =
+        object.pointer(&format!("/metadata/{}", subject.key())).and_then(Value::as_object).cloned().unwrap_or_default();
     if arguments.list {
         return list(context, &present);
     }
@@ -144,7 +154,8 @@ fn done(subject: Subject, present: &Map<String, Value>, changes: &Changes) -> &'
 }
 
 fn list(context: &Context, present: &Map<String, Value>) -> Result<()> {
-    let mut lines: Vec<String> = present.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let mut lines: Vec<String> =
+        present.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
     lines.sort();
     lines.iter().try_for_each(|line| context.line(line))
 }

@@ -96,7 +96,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
 
 fn query(arguments: &Arguments) -> Result<Vec<(&'static str, String)>> {
     let mut query = Vec::new();
-    for (name, set) in [("follow", arguments.follow), ("previous", arguments.previous), ("timestamps", arguments.timestamps)] {
+    for (name, set) in
+        [("follow", arguments.follow), ("previous", arguments.previous), ("timestamps", arguments.timestamps)]
+    {
         if set {
             query.push((name, "true".to_owned()));
         }
@@ -145,7 +147,9 @@ async fn sources(context: &Context, arguments: &Arguments) -> Result<Vec<Source>
 async fn pods(context: &Context, arguments: &Arguments) -> Result<Vec<Value>> {
     let Some(argument) = arguments.arguments.first() else {
         if arguments.selector.is_empty() {
-            return Err(Failure::message("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples"));
+            return Err(Failure::message(
+                "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples",
+            ));
         }
         let selection = Selection { labels: arguments.selector.clone(), ..Selection::default() };
         let pods = context.list(At::collection(&Pod::DEF, &context.namespace), &selection).await?.items;
@@ -182,7 +186,12 @@ fn known(pod: &Value, container: &str) -> Result<String> {
 }
 
 /// The log's lines, each with its prefix where one is wanted.
-async fn open(context: &Context, arguments: &Arguments, query: &[(&'static str, String)], source: &Source) -> Result<Chunks> {
+async fn open(
+    context: &Context,
+    arguments: &Arguments,
+    query: &[(&'static str, String)],
+    source: &Source,
+) -> Result<Chunks> {
     let mut query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     query.push(("container", &source.container));
     let path = resource_path(&Pod::DEF, &source.namespace, &source.pod, "log");
@@ -204,7 +213,12 @@ async fn copy(context: &Context, mut log: Chunks) -> Result<()> {
 }
 
 /// Lines are kept whole, in the order in which they arrive.
-async fn follow_all(context: &Context, arguments: &Arguments, query: &[(&'static str, String)], sources: &[Source]) -> Result<()> {
+async fn follow_all(
+    context: &Context,
+    arguments: &Arguments,
+    query: &[(&'static str, String)],
+    sources: &[Source],
+) -> Result<()> {
     let mut logs = Vec::new();
     for source in sources {
         match open(context, arguments, query, source).await {

@@ -70,8 +70,30 @@ pub(crate) enum Command {
 
 /// Upstream's commands that are not built; anything else is no command at all.
 const NOT_BUILT: &[&str] = &[
-    "alpha", "api-versions", "attach", "auth", "autoscale", "certificate", "completion", "cp", "debug", "diff", "drain", "edit",
-    "events", "explain", "expose", "kustomize", "options", "plugin", "port-forward", "proxy", "replace", "run", "set", "taint",
+    "alpha",
+    "api-versions",
+    "attach",
+    "auth",
+    "autoscale",
+    "certificate",
+    "completion",
+    "cp",
+    "debug",
+    "diff",
+    "drain",
+    "edit",
+    "events",
+    "explain",
+    "expose",
+    "kustomize",
+    "options",
+    "plugin",
+    "port-forward",
+    "proxy",
+    "replace",
+    "run",
+    "set",
+    "taint",
     "top",
 ];
 

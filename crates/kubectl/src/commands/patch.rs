@@ -47,15 +47,15 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
 
 fn patch(arguments: &Arguments) -> Result<Value> {
     let text = match (arguments.patch.as_str(), arguments.patch_file.as_str()) {
-        ("", "") => return Err(Failure::message("must specify --patch or --patch-file containing the contents of the patch")),
-        ("", path) => {
-            std::fs::read_to_string(path).map_err(|error| Failure::message(format!("unable to read patch file: {path}: {error}")))?
+        ("", "") => {
+            return Err(Failure::message("must specify --patch or --patch-file containing the contents of the patch"));
         }
+        ("", path) => std::fs::read_to_string(path)
+            .map_err(|error| Failure::message(format!("unable to read patch file: {path}: {error}")))?,
         (text, _) => text.to_owned(),
     };
-    let documents = manifest::parse(&text, "the patch").map_err(|failure| {
-        Failure::message(format!("unable to parse {text:?}: {failure}"))
-    })?;
+    let documents = manifest::parse(&text, "the patch")
+        .map_err(|failure| Failure::message(format!("unable to parse {text:?}: {failure}")))?;
     match <[Value; 1]>::try_from(documents) {
         Ok([patch]) => Ok(patch),
         Err(_) => Err(Failure::message(format!("unable to parse {text:?}: one document is wanted"))),
@@ -70,7 +70,8 @@ async fn one(context: &Context, arguments: &Arguments, target: &Target, kind: Pa
     let at = crate::calls::At { subresource: &arguments.subresource, ..target.at() };
     let query = [("fieldManager", "kubectl-patch"), arguments.output.dry_run_query()];
     let after = context.patch(at, kind, patch, &query).await?;
-    let done = if same(&before, &after) && arguments.subresource.is_empty() { "patched (no change)" } else { "patched" };
+    let done =
+        if same(&before, &after) && arguments.subresource.is_empty() { "patched (no change)" } else { "patched" };
     arguments.output.tell(context, target, done, &after)
 }
 

@@ -30,7 +30,9 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let replicas = arguments.replicas.ok_or_else(|| Failure::message("required flag(s) \"replicas\" not set"))?;
     if replicas < 0 {
-        return Err(Failure::message("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0"));
+        return Err(Failure::message(
+            "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
+        ));
     }
     let targets = arguments.choice.targets(context).await?;
     if targets.is_empty() {

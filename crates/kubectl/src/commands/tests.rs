@@ -15,14 +15,17 @@ fn list(items: &[Value]) -> Value {
 }
 
 fn table(columns: bool, cells: &[&str]) -> Value {
-    let names = if columns { json!([{"name": "Name", "priority": 0}, {"name": "Node", "priority": 1}, {"name": "Status", "priority": 0}]) } else { Value::Null };
+    let names = if columns {
+        json!([{"name": "Name", "priority": 0}, {"name": "Node", "priority": 1}, {"name": "Status", "priority": 0}])
+    } else {
+        Value::Null
+    };
     json!({"kind": "Table", "metadata": {"resourceVersion": "5"}, "columnDefinitions": names,
         "rows": [{"cells": cells, "object": {"metadata": {"name": "p"}}}]})
 }
 
 const LISTED: &str = "GET /api/v1/namespaces/n/pods?fieldSelector=metadata.name%3Dp&limit=500";
-const WATCHED: &str =
-    "GET /api/v1/namespaces/n/pods?watch=true&allowWatchBookmarks=true&resourceVersion=5&fieldSelector=metadata.name%3Dp";
+const WATCHED: &str = "GET /api/v1/namespaces/n/pods?watch=true&allowWatchBookmarks=true&resourceVersion=5&fieldSelector=metadata.name%3Dp";
 
 #[tokio::test(start_paused = true)]
 async fn wait_sees_the_condition_come_by_watch() {
@@ -44,7 +47,8 @@ async fn wait_lists_again_when_its_revision_is_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn delete_waits_for_this_object_and_not_for_its_successor() {
-    let script = || vec![on("DELETE /api/v1/namespaces/n/pods/p", pod("old", "True")), on(LISTED, list(&[pod("old", "True")]))];
+    let script =
+        || vec![on("DELETE /api/v1/namespaces/n/pods/p", pod("old", "True")), on(LISTED, list(&[pod("old", "True")]))];
     let mut gone = script();
     gone.push(on_watch(WATCHED, &[("MODIFIED", &pod("old", "False")), ("DELETED", &pod("old", "False"))]));
     let (out, err) = run("delete pod p", gone).await;
@@ -64,7 +68,11 @@ async fn a_watch_prints_rows_below_one_header() {
         on("GET /api/v1/namespaces/n/pods?limit=500", table(true, &["p", "n1", "Pending"])),
         on_watch(
             "GET /api/v1/namespaces/n/pods?watch=true&allowWatchBookmarks=true&resourceVersion=5",
-            &[("MODIFIED", &table(false, &["p", "n1", "Running"])), ("BOOKMARK", &json!({})), ("DELETED", &table(false, &["p", "n1", "Gone"]))],
+            &[
+                ("MODIFIED", &table(false, &["p", "n1", "Running"])),
+                ("BOOKMARK", &json!({})),
+                ("DELETED", &table(false, &["p", "n1", "Gone"])),
+            ],
         ),
     ];
     let (out, _) = run("get pods -w", script).await;
@@ -88,8 +96,13 @@ async fn apply_tries_again_when_somebody_else_wrote() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("p.json");
     std::fs::write(&file, r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"priority":1}}"#).unwrap();
-    let live = || on("GET /api/v1/namespaces/n/pods/p", json!({"metadata": {"name": "p", "annotations":
-        {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}}));
+    let live = || {
+        on(
+            "GET /api/v1/namespaces/n/pods/p",
+            json!({"metadata": {"name": "p", "annotations":
+        {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}}),
+        )
+    };
     let patch = "PATCH /api/v1/namespaces/n/pods/p?fieldManager=kubectl-client-side-apply&fieldValidation=Strict";
     let script = vec![live(), refused(patch, Status::new(Reason::Conflict, "changed")), live(), on(patch, json!({}))];
     let (out, err) = run(&format!("apply -f {}", file.display()), script).await;
@@ -113,7 +126,8 @@ async fn a_custom_kind_is_found_by_discovery() {
 
 #[tokio::test]
 async fn logs_of_a_selection_say_whose_they_are() {
-    let named = |name: &str| json!({"metadata": {"name": name, "namespace": "n"}, "spec": {"containers": [{"name": "c"}]}});
+    let named =
+        |name: &str| json!({"metadata": {"name": name, "namespace": "n"}, "spec": {"containers": [{"name": "c"}]}});
     let script = vec![
         on("GET /api/v1/namespaces/n/pods?labelSelector=a%3Db&limit=500", list(&[named("p1"), named("p2")])),
         on("GET /api/v1/namespaces/n/pods/p1/log?tailLines=10&container=c", json!("one")),

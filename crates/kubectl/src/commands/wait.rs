@@ -58,10 +58,18 @@ impl Goal {
         let end = text.rfind('}').map_or_else(|| text.find('=').unwrap_or(text.len()), |end| end + 1);
         let (path, rest) = text.split_at(end);
         let value = match rest.strip_prefix('=') {
-            Some("") => return Err(Failure::message("jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3")),
+            Some("") => {
+                return Err(Failure::message(
+                    "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3",
+                ));
+            }
             Some(value) => Some(value.trim_matches(['"', '\'']).to_owned()),
             None if rest.is_empty() => None,
-            None => return Err(Failure::message(format!("jsonpath wait format must be --for=jsonpath='{{.status.readyReplicas}}'=3 or --for=jsonpath='{{.status.readyReplicas}}', not {text:?}"))),
+            None => {
+                return Err(Failure::message(format!(
+                    "jsonpath wait format must be --for=jsonpath='{{.status.readyReplicas}}'=3 or --for=jsonpath='{{.status.readyReplicas}}', not {text:?}"
+                )));
+            }
         };
         Ok(Goal::Path(Template::parse_relaxed(path)?, value))
     }
@@ -92,7 +100,8 @@ impl Goal {
 /// A status about an older generation does not count.
 fn has_condition(object: &Value, name: &str, status: &str) -> bool {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    let Some(condition) = conditions.into_iter().flatten().find(|one| text(one, "/type").eq_ignore_ascii_case(name)) else {
+    let Some(condition) = conditions.into_iter().flatten().find(|one| text(one, "/type").eq_ignore_ascii_case(name))
+    else {
         return false;
     };
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
@@ -108,7 +117,11 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     let deadline = tokio::time::Instant::now() + timeout;
     let targets = targets(context, arguments).await?;
     if targets.is_empty() {
-        return if matches!(goal, Goal::Delete) { Ok(()) } else { Err(Failure::message("no matching resources found")) };
+        return if matches!(goal, Goal::Delete) {
+            Ok(())
+        } else {
+            Err(Failure::message("no matching resources found"))
+        };
     }
     let mut failures = Vec::new();
     for target in &targets {
@@ -122,7 +135,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
             }
             Some(Err(failure)) => return Err(failure),
             // What never was has no name that upstream would tell.
-            None if matches!(goal, Goal::Create) => failures.push(Failure::message("timed out waiting for the condition")),
+            None if matches!(goal, Goal::Create) => {
+                failures.push(Failure::message("timed out waiting for the condition"))
+            }
             None => failures.push(timed_out(target)),
         }
     }
@@ -131,7 +146,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
 
 async fn targets(context: &Context, arguments: &Arguments) -> Result<Vec<Target>> {
     let choice = &arguments.choice;
-    if choice.files.is_empty() && !choice.selects() && choice.all_namespaces
+    if choice.files.is_empty()
+        && !choice.selects()
+        && choice.all_namespaces
         && let Named::Kinds(_) = crate::target::parse(context, &choice.arguments).await?
     {
         return Err(Failure::message("a resource cannot be retrieved by name across all namespaces"));

@@ -173,7 +173,9 @@ impl<'a> Parser<'a> {
     }
 
     fn number(&mut self) -> Result<Step> {
-        let end = self.rest[1..].find(|next: char| !next.is_ascii_digit() && next != '.').map_or(self.rest.len(), |end| end + 1);
+        let end = self.rest[1..]
+            .find(|next: char| !next.is_ascii_digit() && next != '.')
+            .map_or(self.rest.len(), |end| end + 1);
         let text = self.take(end);
         if let Ok(integer) = text.parse::<i64>() {
             return Ok(Step::Literal(integer.into()));
@@ -247,7 +249,11 @@ fn bracketed(text: &str) -> Result<Vec<Step>> {
         return steps(&format!(".{key}"));
     }
     let number = |part: &str| {
-        if part.is_empty() { Ok(None) } else { part.parse::<i64>().map(Some).map_err(|_| format!("invalid array index {text}")) }
+        if part.is_empty() {
+            Ok(None)
+        } else {
+            part.parse::<i64>().map(Some).map_err(|_| format!("invalid array index {text}"))
+        }
     };
     let parts: Vec<Option<i64>> = text.split(':').map(number).collect::<Result<_>>()?;
     let slice = match parts.as_slice() {

@@ -28,13 +28,15 @@ impl Columns {
     pub(crate) fn parse_file(text: &str, no_headers: bool) -> Result<Columns> {
         let mut lines = text.lines().map(str::split_whitespace);
         let (headers, paths) = (lines.next(), lines.next());
-        let (headers, paths) = headers.zip(paths).ok_or_else(|| {
-            Failure::message("custom-columns format specified but no custom columns given")
-        })?;
+        let (headers, paths) = headers
+            .zip(paths)
+            .ok_or_else(|| Failure::message("custom-columns format specified but no custom columns given"))?;
         let (headers, paths): (Vec<_>, Vec<_>) = (headers.collect(), paths.collect());
         if headers.len() != paths.len() {
             let (headers, paths) = (headers.len(), paths.len());
-            return Err(Failure::message(format!("number of headers ({headers}) and field specifications ({paths}) don't match")));
+            return Err(Failure::message(format!(
+                "number of headers ({headers}) and field specifications ({paths}) don't match"
+            )));
         }
         let column = |(header, path): (&str, &str)| Ok((header.to_owned(), Template::parse_relaxed(path)?));
         Ok(Columns { columns: headers.into_iter().zip(paths).map(column).collect::<Result<_>>()?, no_headers })

@@ -20,7 +20,9 @@ pub(crate) fn display(value: &Value) -> String {
 pub(crate) fn syntax(value: &Value) -> String {
     match value {
         Value::Null => "interface {}(nil)".to_owned(),
-        Value::Array(elements) => format!("{}{{{}}}", type_name(value), elements.iter().map(syntax).collect::<Vec<_>>().join(", ")),
+        Value::Array(elements) => {
+            format!("{}{{{}}}", type_name(value), elements.iter().map(syntax).collect::<Vec<_>>().join(", "))
+        }
         Value::Object(members) => {
             let members = sorted(members).into_iter().map(|(key, member)| format!("{key:?}:{}", syntax(member)));
             format!("{}{{{}}}", type_name(value), members.collect::<Vec<_>>().join(", "))

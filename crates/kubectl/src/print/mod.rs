@@ -45,27 +45,35 @@ impl Format {
             None => (text, None),
         };
         let file = |path: &str| {
-            std::fs::read_to_string(path).map_err(|error| Failure::message(format!("error reading {kind} {path}: {error}")))
+            std::fs::read_to_string(path)
+                .map_err(|error| Failure::message(format!("error reading {kind} {path}: {error}")))
         };
-        let needed = |what: &str| argument.ok_or_else(|| Failure::message(format!("{what} format specified but no template given")));
+        let needed = |what: &str| {
+            argument.ok_or_else(|| Failure::message(format!("{what} format specified but no template given")))
+        };
         Ok(match kind {
             "" => Format::Table { wide: false },
             "wide" => Format::Table { wide: true },
             "yaml" => Format::Yaml,
             "json" => Format::Json,
             "name" => Format::Name,
-            "jsonpath" => Format::JsonPath(Template::parse(argument.ok_or_else(|| {
-                Failure::message("template format specified but no template given")
-            })?)?),
+            "jsonpath" => Format::JsonPath(Template::parse(
+                argument.ok_or_else(|| Failure::message("template format specified but no template given"))?,
+            )?),
             "jsonpath-as-json" => Format::JsonPathAsJson(Template::parse(needed("template")?)?),
             "jsonpath-file" => Format::JsonPath(Template::parse(file(needed("template")?)?.trim_end_matches('\n'))?),
             "custom-columns" => Format::Columns(Columns::parse(
-                argument.ok_or_else(|| Failure::message("custom-columns format specified but no custom columns given"))?,
+                argument
+                    .ok_or_else(|| Failure::message("custom-columns format specified but no custom columns given"))?,
                 no_headers,
             )?),
-            "custom-columns-file" => Format::Columns(Columns::parse_file(&file(needed("custom-columns")?)?, no_headers)?),
+            "custom-columns-file" => {
+                Format::Columns(Columns::parse_file(&file(needed("custom-columns")?)?, no_headers)?)
+            }
             "kyaml" => {
-                return Err(Failure::message("kyaml is not built into sampan's kubectl yet; use -o yaml, or kubectl itself"));
+                return Err(Failure::message(
+                    "kyaml is not built into sampan's kubectl yet; use -o yaml, or kubectl itself",
+                ));
             }
             "go-template" | "go-template-file" | "template" | "templatefile" => {
                 let text = "go templates are not built into sampan's kubectl yet; use -o jsonpath, or kubectl itself";
@@ -88,9 +96,7 @@ impl Format {
         match self {
             Format::Yaml => Ok(yaml(object)),
             Format::Json => Ok(pretty(object) + "\n"),
-            Format::Name => {
-                Ok(each(object).map(|one| resource_name(one) + "\n").collect())
-            }
+            Format::Name => Ok(each(object).map(|one| resource_name(one) + "\n").collect()),
             Format::JsonPath(template) => template.render(object),
             Format::JsonPathAsJson(template) => template.render_json(object),
             Format::Columns(columns) => Ok(columns.render(&each(object).collect::<Vec<_>>())),
@@ -101,7 +107,8 @@ impl Format {
 
 /// The items of a list, or the object itself.
 fn each(object: &Value) -> impl Iterator<Item = &Value> {
-    let items = object["kind"].as_str().filter(|kind| kind.ends_with("List")).and_then(|_| object.get("items")?.as_array());
+    let items =
+        object["kind"].as_str().filter(|kind| kind.ends_with("List")).and_then(|_| object.get("items")?.as_array());
     let (items, alone) = match items {
         Some(items) => (items.as_slice(), None),
         None => (&[][..], Some(object)),

@@ -91,8 +91,10 @@ impl Table {
             let Value::Array(cells) = row["cells"].take() else {
                 return Err(Failure::message("the server's table has a row without cells"));
             };
-            let visible = |index: usize| shown.wide || self.columns.get(index).is_none_or(|column| priority(column) == 0);
-            let cells = cells.iter().enumerate().filter(|(index, _)| visible(*index)).map(|(_, cell)| text(cell)).collect();
+            let visible =
+                |index: usize| shown.wide || self.columns.get(index).is_none_or(|column| priority(column) == 0);
+            let cells =
+                cells.iter().enumerate().filter(|(index, _)| visible(*index)).map(|(_, cell)| text(cell)).collect();
             let object = row["object"].take();
             self.rows.push(Row { cells: shown.cells(cells, &object), object });
         }
@@ -114,7 +116,8 @@ impl Table {
 
     pub(crate) fn render(&self, with_headers: bool, widths: &mut Widths) -> String {
         let headers = with_headers.then(|| self.headers.clone());
-        let lines: Vec<Vec<String>> = headers.into_iter().chain(self.rows.iter().map(|row| row.cells.clone())).collect();
+        let lines: Vec<Vec<String>> =
+            headers.into_iter().chain(self.rows.iter().map(|row| row.cells.clone())).collect();
         grid(&lines, widths)
     }
 }

@@ -180,13 +180,15 @@ fn is_timestamp(text: &str) -> bool {
 }
 
 fn is_zone(text: &str) -> bool {
-    text == "Z" || matches!(text.as_bytes(), [b'+' | b'-', h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit()))
+    text == "Z"
+        || matches!(text.as_bytes(), [b'+' | b'-', h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit()))
 }
 
 fn is_clock(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let parts: Vec<&str> = whole.split(':').collect();
-    let below = |part: &str, limit: u8| (1..=2).contains(&part.len()) && part.parse::<u8>().is_ok_and(|number| number < limit);
+    let below =
+        |part: &str, limit: u8| (1..=2).contains(&part.len()) && part.parse::<u8>().is_ok_and(|number| number < limit);
     matches!(parts.as_slice(), [hour, minute, second] if below(hour, 24) && below(minute, 60) && below(second, 60))
         && !fraction.is_empty()
         && fraction.bytes().all(|byte| byte.is_ascii_digit())
@@ -202,23 +204,74 @@ mod tests {
             (
                 Style::Double,
                 vec![
-                    "", "~", "y", "No", "TRUE", "null", "1", "-5", "+1", "0x1F", "017", "08", "0b11", "0o7", "1_000", "1.5", ".5", "1e3",
-                    ".inf", "-.inf", "2026-01-02", "2026-1-2", "2026-01-02T03:04:05Z", "2026-01-02 03:04:05", "1:30", "10:30:00.5",
-                    "a\tb", "tab\t", "a \nb", "emoji \u{1f600}", "\r",
+                    "",
+                    "~",
+                    "y",
+                    "No",
+                    "TRUE",
+                    "null",
+                    "1",
+                    "-5",
+                    "+1",
+                    "0x1F",
+                    "017",
+                    "08",
+                    "0b11",
+                    "0o7",
+                    "1_000",
+                    "1.5",
+                    ".5",
+                    "1e3",
+                    ".inf",
+                    "-.inf",
+                    "2026-01-02",
+                    "2026-1-2",
+                    "2026-01-02T03:04:05Z",
+                    "2026-01-02 03:04:05",
+                    "1:30",
+                    "10:30:00.5",
+                    "a\tb",
+                    "tab\t",
+                    "a \nb",
+                    "emoji \u{1f600}",
+                    "\r",
                 ],
             ),
             (
                 Style::Plain,
                 vec![
-                    "web", "yess", "123e4567", "1.2.3", "10.0.0.1", "100m", "1Gi", "a:b", "a#b", "-x", ":x", "?x", "2026-13-01", "0xZZ",
-                    "1:99", "é", "a{b}", "<none>", "=", "2026-01-02T03:04:05", "nginx:1.25", "a, b", "1e999", "Null2", "..",
+                    "web",
+                    "yess",
+                    "123e4567",
+                    "1.2.3",
+                    "10.0.0.1",
+                    "100m",
+                    "1Gi",
+                    "a:b",
+                    "a#b",
+                    "-x",
+                    ":x",
+                    "?x",
+                    "2026-13-01",
+                    "0xZZ",
+                    "1:99",
+                    "é",
+                    "a{b}",
+                    "<none>",
+                    "=",
+                    "2026-01-02T03:04:05",
+                    "nginx:1.25",
+                    "a, b",
+                    "1e999",
+                    "Null2",
+                    "..",
                 ],
             ),
             (
                 Style::Single,
                 vec![
-                    "a: b", "a #b", "# c", "- x", "[a", "{a", "*", "&a", "!a", "|", ">", "'a", "\"a", "%a", "@a", "`a", " a", "a ", "a:",
-                    "---", "--- a", "...", "-", ",", "? x",
+                    "a: b", "a #b", "# c", "- x", "[a", "{a", "*", "&a", "!a", "|", ">", "'a", "\"a", "%a", "@a", "`a",
+                    " a", "a ", "a:", "---", "--- a", "...", "-", ",", "? x",
                 ],
             ),
             (Style::Literal, vec!["a\nb", "a\n", "\na", " a\nb", "a\n b"]),

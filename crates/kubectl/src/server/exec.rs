@@ -57,7 +57,8 @@ pub(crate) enum Piece {
 /// Opens `path`, an `exec` or `attach` with its query.
 pub(crate) async fn open(config: &Config, path: &str) -> Result<Remote> {
     let message = |error: &dyn std::fmt::Display| Failure::message(error.to_string());
-    let uri: http::Uri = format!("{}{path}", config.server).parse().map_err(|error: http::uri::InvalidUri| message(&error))?;
+    let uri: http::Uri =
+        format!("{}{path}", config.server).parse().map_err(|error: http::uri::InvalidUri| message(&error))?;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443)));
     let tcp = tcp.await.map_err(|error| unreachable(&config.server, &error))?;
@@ -87,7 +88,10 @@ pub(crate) async fn open(config: &Config, path: &str) -> Result<Remote> {
     let protocol = answer.headers().get(http::header::SEC_WEBSOCKET_PROTOCOL);
     let closes = protocol.is_some_and(|protocol| protocol == V5);
     let (sink, stream) = socket.split();
-    Ok(Remote { input: Input { socket: sink, closes }, output: Output { socket: stream, server: config.server.clone() } })
+    Ok(Remote {
+        input: Input { socket: sink, closes },
+        output: Output { socket: stream, server: config.server.clone() },
+    })
 }
 
 impl Input {

@@ -96,7 +96,8 @@ pub(super) fn unreachable(server: &str, error: &(dyn std::error::Error + 'static
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let refused = cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused);
+    let refused =
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused);
     Failure::Unreachable { server: server.to_owned(), refused, cause: cause.to_string() }
 }
 

@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn paths_are_escaped() {
-        let path = with_query(resource_path(&Pod::DEF, "n", "a/b", "log"), &[("follow", ""), ("labelSelector", "a in (b)")]);
+        let path =
+            with_query(resource_path(&Pod::DEF, "n", "a/b", "log"), &[("follow", ""), ("labelSelector", "a in (b)")]);
         assert_eq!(path, "/api/v1/namespaces/n/pods/a%2Fb/log?labelSelector=a%20in%20%28b%29");
     }
 }

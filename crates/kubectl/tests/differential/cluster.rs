@@ -58,7 +58,12 @@ impl Cluster {
     /// The admin's, with a namespace to act in.
     pub(crate) fn kubeconfig(&self, namespace: &str) -> PathBuf {
         let url = format!("https://{}", self.server.local_addr());
-        let text = kubeconfig(&url, self.pki.server_ca.bundle_pem(), self.pki.admin.certificate_pem(), self.pki.admin.key_pem());
+        let text = kubeconfig(
+            &url,
+            self.pki.server_ca.bundle_pem(),
+            self.pki.admin.certificate_pem(),
+            self.pki.admin.key_pem(),
+        );
         let path = self.dir.path().join(namespace);
         let mut config: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
         config["contexts"][0]["context"]["namespace"] = namespace.into();

@@ -17,7 +17,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 const PROTOCOL: &str = "v5.channel.k8s.io";
 
@@ -94,7 +95,8 @@ async fn process<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(mut so
         code => failure(code),
     };
     send(&mut socket, 3, status.to_string().as_bytes()).await;
-    socket.close(None).await.unwrap();
+    let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    socket.close(Some(normal)).await.unwrap();
 }
 
 fn failure(code: i32) -> Value {
@@ -103,11 +105,19 @@ fn failure(code: i32) -> Value {
     json!({"status": "Failure", "reason": "NonZeroExitCode", "message": message, "details": {"causes": causes}})
 }
 
-async fn send<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, channel: u8, bytes: &[u8]) {
+async fn send<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+    channel: u8,
+    bytes: &[u8],
+) {
     socket.send(Message::Binary([&[channel], bytes].concat().into())).await.unwrap();
 }
 
-async fn say<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, channel: u8, text: &str) -> i32 {
+async fn say<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+    channel: u8,
+    text: &str,
+) -> i32 {
     send(socket, channel, format!("{text}\n").as_bytes()).await;
     0
 }

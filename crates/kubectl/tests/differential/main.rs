@@ -28,6 +28,9 @@ const SCRIPTS: [(&str, &str); 4] = [
 /// Nobody else says that the pods run.
 const RUNNING: &str = "patch pod one two --subresource=status -p {\"status\":{\"phase\":\"Running\"}}";
 
+/// A command that hangs is a difference, not a hanging test.
+const SECONDS_MAX: &str = "10";
+
 struct Client<'a> {
     program: &'a str,
     kubeconfig: &'a Path,
@@ -38,7 +41,8 @@ struct Client<'a> {
 impl Client<'_> {
     fn run(&self, line: &str) -> Output {
         let words = normal::words(line);
-        let output = Command::new(self.program)
+        let output = Command::new("timeout")
+            .args([SECONDS_MAX, self.program])
             .args(&words)
             .env("KUBECONFIG", self.kubeconfig)
             // Where upstream's client keeps what it discovered.
@@ -96,9 +100,12 @@ async fn both_clients_say_the_same() {
                 assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
             }
         }
-        SCRIPTS.iter().flat_map(|(name, script)| {
-            differences(script, &clients).into_iter().map(move |difference| format!("{name}: {difference}"))
-        }).collect::<Vec<_>>()
+        SCRIPTS
+            .iter()
+            .flat_map(|(name, script)| {
+                differences(script, &clients).into_iter().map(move |difference| format!("{name}: {difference}"))
+            })
+            .collect::<Vec<_>>()
     })
     .await
     .unwrap();

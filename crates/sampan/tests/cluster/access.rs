@@ -82,7 +82,9 @@ fn a_service_account_may_what_it_is_given() {
         let reply = api.get(&reader, PODS);
         if reply.code == 200 { Ok(()) } else { Err(reply.body) }
     });
-    for (path, resource, verb) in [(PODS, "pods", "create"), ("/api/v1/namespaces/default/secrets", "secrets", "create")] {
+    for (path, resource, verb) in
+        [(PODS, "pods", "create"), ("/api/v1/namespaces/default/secrets", "secrets", "create")]
+    {
         let message = forbidden("system:serviceaccount:default:reader", verb, resource, "in the namespace \"default\"");
         api.write(&reader, "POST", path, JSON, b"{}").refuses(403, "Forbidden", &message);
     }
@@ -162,7 +164,8 @@ fn a_node_may_its_own_and_what_its_pods_refer_to() {
     machine.kubectl("create secret generic own --from-literal=k=v");
     machine.kubectl("create secret generic other --from-literal=k=v");
     machine.kubectl("create serviceaccount other");
-    let overrides = r#"{"spec":{"terminationGracePeriodSeconds":0,"volumes":[{"name":"v","secret":{"secretName":"own"}}]}}"#;
+    let overrides =
+        r#"{"spec":{"terminationGracePeriodSeconds":0,"volumes":[{"name":"v","secret":{"secretName":"own"}}]}}"#;
     let overrides = format!("--overrides={overrides}");
     machine.kubectl_args(&["run", "user", "--image=user-center:v1.0", &overrides]);
     machine.kubectl("wait --for=condition=Ready pod/user --timeout=30s");
@@ -184,14 +187,21 @@ fn a_node_may_its_own_and_what_its_pods_refer_to() {
         let reply = api.write(&node, method, path, kind, body.to_string().as_bytes());
         (reply.code, reply.json()["message"].as_str().unwrap_or_default().to_owned())
     };
-    let restricted = write("PATCH", "/api/v1/nodes/n0", json!({"metadata": {"labels": {"node-restriction.kubernetes.io/a": "b"}}}));
+    let restricted =
+        write("PATCH", "/api/v1/nodes/n0", json!({"metadata": {"labels": {"node-restriction.kubernetes.io/a": "b"}}}));
     assert_eq!(restricted.0, 403, "{restricted:?}");
-    assert!(restricted.1.contains("is not allowed to modify labels: node-restriction.kubernetes.io/a"), "{restricted:?}");
-    let pod = json!({"metadata": {"name": "x"}, "spec": {"nodeName": "n0", "containers": [{"name": "a", "image": "b"}]}});
+    assert!(
+        restricted.1.contains("is not allowed to modify labels: node-restriction.kubernetes.io/a"),
+        "{restricted:?}"
+    );
+    let pod =
+        json!({"metadata": {"name": "x"}, "spec": {"nodeName": "n0", "containers": [{"name": "a", "image": "b"}]}});
     let refused = write("POST", PODS, pod);
     assert_eq!(refused.0, 403, "{refused:?}");
     assert!(refused.1.ends_with("node \"n0\" can only create mirror pods"), "{refused:?}");
-    let token = |account: &str| write("POST", &format!("/api/v1/namespaces/default/serviceaccounts/{account}/token"), json!({}));
+    let token = |account: &str| {
+        write("POST", &format!("/api/v1/namespaces/default/serviceaccounts/{account}/token"), json!({}))
+    };
     assert_eq!(token("other").0, 403, "no pod of the node uses this account");
     assert_eq!(token("default").0, 403, "a node's tokens are bound to its pods");
     cluster.finish();
@@ -215,8 +225,16 @@ fn a_user_by_certificate_may_what_it_is_given() {
         let reply = api.get(&jane, PODS);
         if reply.code == 200 { Ok(()) } else { Err(reply.body) }
     });
-    api.get(&jane, "/api/v1/namespaces/default/secrets").refuses(403, "Forbidden", &forbidden("jane", "list", "secrets", here));
-    api.get(&jane, "/api/v1/pods").refuses(403, "Forbidden", &forbidden("jane", "list", "pods", "at the cluster scope"));
+    api.get(&jane, "/api/v1/namespaces/default/secrets").refuses(
+        403,
+        "Forbidden",
+        &forbidden("jane", "list", "secrets", here),
+    );
+    api.get(&jane, "/api/v1/pods").refuses(
+        403,
+        "Forbidden",
+        &forbidden("jane", "list", "pods", "at the cluster scope"),
+    );
     let deleted = api.write(&jane, "DELETE", &format!("{PODS}/x"), JSON, b"");
     let message = "pods \"x\" is forbidden: User \"jane\" cannot delete resource \"pods\" in API group \"\" in the namespace \"default\"";
     deleted.refuses(403, "Forbidden", message);
@@ -255,7 +273,10 @@ fn certificate(machine: &Machine, user: &str) -> Who {
         machine.kubectl(&format!("certificate approve {user}")),
         format!("certificatesigningrequest.certificates.k8s.io/{user} approved\n")
     );
-    machine.until("the certificate is signed", |_| if signed().is_empty() { Err("no certificate".into()) } else { Ok(()) });
+    machine.until(
+        "the certificate is signed",
+        |_| if signed().is_empty() { Err("no certificate".into()) } else { Ok(()) },
+    );
     let mut pem = base64::engine::general_purpose::STANDARD.decode(signed()).unwrap();
     pem.extend(std::fs::read(key).unwrap());
     std::fs::write(path("pem"), pem).unwrap();

@@ -24,7 +24,10 @@ fn with_server(test: impl Fn(&Machine, &Https<'_>, &Who)) {
 
 /// That the namespace holds what it held before.
 fn assert_nothing_stored(machine: &Machine) {
-    assert_eq!(machine.kubectl("get configmaps,secrets,pods,services -o name"), "configmap/kube-root-ca.crt\nservice/kubernetes\n");
+    assert_eq!(
+        machine.kubectl("get configmaps,secrets,pods,services -o name"),
+        "configmap/kube-root-ca.crt\nservice/kubernetes\n"
+    );
 }
 
 #[test]
@@ -36,10 +39,17 @@ fn bodies_that_cannot_be_decoded_are_refused_and_not_stored() {
         let cases: &[(&str, String)] = &[
             ("", format!("{unrecognized}unexpected end of JSON input (<empty>)")),
             (r#"{"kind":"#, format!("{unrecognized}unexpected end of JSON input ({{\"kind\":)")),
-            ("kind: ConfigMap", format!("{unrecognized}invalid character 'k' looking for beginning of value (6b696e643a20436f6e6669674d6170)")),
+            (
+                "kind: ConfigMap",
+                format!(
+                    "{unrecognized}invalid character 'k' looking for beginning of value (6b696e643a20436f6e6669674d6170)"
+                ),
+            ),
             (
                 r#"{"kind":"ConfigMap","metadata":{"name":"a"},}"#,
-                format!("{unrecognized}invalid character '}}' looking for beginning of object key string ({{\"kind\":\"ConfigMap\",\"metadata\" ...)"),
+                format!(
+                    "{unrecognized}invalid character '}}' looking for beginning of object key string ({{\"kind\":\"ConfigMap\",\"metadata\" ...)"
+                ),
             ),
             (
                 r#"{"metadata":{"name":"a"},"data":{"k":1}}"#,
@@ -47,7 +57,9 @@ fn bodies_that_cannot_be_decoded_are_refused_and_not_stored() {
             ),
             (
                 r#"{"metadata":{"name":["a"]}}"#,
-                format!("{cannot}json: cannot unmarshal array into Go struct field ObjectMeta.metadata.name of type string"),
+                format!(
+                    "{cannot}json: cannot unmarshal array into Go struct field ObjectMeta.metadata.name of type string"
+                ),
             ),
             (
                 r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"}}"#,
@@ -191,7 +203,11 @@ fn stale_and_misdirected_writes_change_nothing() {
         let precondition = br#"{"preconditions":{"uid":"nope"}}"#;
         let reply = api.write(admin, "DELETE", &kept, JSON, precondition);
         assert_eq!((reply.code, reply.json()["reason"].as_str()), (409, Some("Conflict")), "{}", reply.body);
-        assert!(reply.body.contains("the UID in the precondition (nope) does not match the UID in record ("), "{}", reply.body);
+        assert!(
+            reply.body.contains("the UID in the precondition (nope) does not match the UID in record ("),
+            "{}",
+            reply.body
+        );
         let again = br#"{"metadata":{"name":"kept"}}"#;
         api.write(admin, "POST", MAPS, JSON, again).refuses(409, "AlreadyExists", "configmaps \"kept\" already exists");
         assert_eq!(machine.kubectl("get configmap kept -o json"), before, "nothing of it was stored");
@@ -254,10 +270,16 @@ fn a_missing_image_is_reported_and_retried() {
     reasons("lost", &["ImagePullBackOff"]);
     reasons("never", &["ErrImageNeverPull"]);
     reasons("illegal", &["InvalidImageName"]);
-    let message = |pod: &str| machine.kubectl(&format!("get pod {pod} -o=jsonpath={{.status.containerStatuses[0].state.waiting.message}}"));
+    let message = |pod: &str| {
+        machine.kubectl(&format!("get pod {pod} -o=jsonpath={{.status.containerStatuses[0].state.waiting.message}}"))
+    };
     assert!(message("lost").starts_with("Back-off pulling image \"127.0.0.1:1/nowhere:v1\""), "{}", message("lost"));
     assert_eq!(message("never"), "Container image \"user-center:v9\" is not present with pull policy of Never");
-    assert!(message("illegal").starts_with("Failed to apply default image tag \"UPPER:v1\": "), "{}", message("illegal"));
+    assert!(
+        message("illegal").starts_with("Failed to apply default image tag \"UPPER:v1\": "),
+        "{}",
+        message("illegal")
+    );
     assert_eq!(machine.kubectl("get pods -o jsonpath={.items[*].status.phase}"), "Pending Pending Pending");
     let events = machine.kubectl("get events --field-selector involvedObject.name=lost -o jsonpath={.items[*].reason}");
     for reason in ["Pulling", "Failed", "BackOff"] {

@@ -2,9 +2,9 @@
 //! tests' own. Each test makes its cluster and checks that nothing of it is left.
 #![allow(clippy::unwrap_used)] // Whatever fails in a test's helpers fails the test.
 
-mod departments;
 mod access;
 mod bad_input;
+mod departments;
 mod harness;
 mod https;
 mod image;

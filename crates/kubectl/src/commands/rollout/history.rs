@@ -57,7 +57,8 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
             context.line(format_args!("{target} \nNo rollout history found."))?;
             continue;
         }
-        let lines: String = revisions.iter().map(|revision| format!("{}\t{}\n", revision.number, revision.cause)).collect();
+        let lines: String =
+            revisions.iter().map(|revision| format!("{}\t{}\n", revision.number, revision.cause)).collect();
         let table = tabbed(&format!("REVISION\tCHANGE-CAUSE\n{lines}"));
         context.print(format!("{target} \n{table}\n"))?;
     }
@@ -75,7 +76,8 @@ async fn revisions(context: &Context, target: &Target, workload: &Value) -> Resu
     let selection = Selection { labels: selector_of(workload).unwrap_or_default(), ..Selection::default() };
     let uid = text(workload, "/metadata/uid");
     let listed = context.list(At::collection(def, &target.namespace), &selection).await?;
-    let mut revisions: Vec<Revision> = listed.items.into_iter().filter(|object| is_owned(object, uid)).filter_map(revision).collect();
+    let mut revisions: Vec<Revision> =
+        listed.items.into_iter().filter(|object| is_owned(object, uid)).filter_map(revision).collect();
     revisions.sort_by_key(|revision| revision.number);
     Ok(revisions)
 }
@@ -136,7 +138,8 @@ fn chosen<'a>(revisions: &'a [Revision], number: i64, target: &Target) -> Result
     if number == 0 {
         let before = revisions.len().checked_sub(2).map(|index| &revisions[index]);
         let kind = target.def.kind.to_lowercase();
-        return before.ok_or_else(|| Failure::message(format!("no rollout history found for {kind} {:?}", target.name)));
+        return before
+            .ok_or_else(|| Failure::message(format!("no rollout history found for {kind} {:?}", target.name)));
     }
     let found = revisions.iter().find(|revision| revision.number == number);
     found.ok_or_else(|| Failure::message(format!("unable to find specified revision {number} in history")))

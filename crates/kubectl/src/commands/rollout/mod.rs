@@ -43,8 +43,12 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<()> {
         Command::History(arguments) => history::run(context, arguments).await,
         Command::Undo(arguments) => history::undo(context, arguments).await,
         Command::Status(arguments) => status::run(context, arguments).await,
-        Command::Pause(arguments) => change(context, arguments, "pausing", "paused", |_, object| pause(object, true)).await,
-        Command::Resume(arguments) => change(context, arguments, "resuming", "resumed", |_, object| pause(object, false)).await,
+        Command::Pause(arguments) => {
+            change(context, arguments, "pausing", "paused", |_, object| pause(object, true)).await
+        }
+        Command::Resume(arguments) => {
+            change(context, arguments, "resuming", "resumed", |_, object| pause(object, false)).await
+        }
         Command::Restart(arguments) => change(context, arguments, "restarting", "restarted", restart).await,
     }
 }

@@ -123,7 +123,8 @@ fn daemon_set(object: &Value) -> Progress {
         return Progress::Going("Waiting for daemon set spec update to be observed...".to_owned());
     }
     let wanted = number(object, "/status/desiredNumberScheduled");
-    let (updated, available) = (number(object, "/status/updatedNumberScheduled"), number(object, "/status/numberAvailable"));
+    let (updated, available) =
+        (number(object, "/status/updatedNumberScheduled"), number(object, "/status/numberAvailable"));
     let going = |what: String| Progress::Going(format!("Waiting for daemon set {name:?} rollout to finish: {what}..."));
     if updated < wanted {
         going(format!("{updated} out of {wanted} new pods have been updated"))
@@ -150,14 +151,18 @@ fn stateful_set(object: &Value) -> Progress {
     if partition > 0 {
         return if updated < wanted - partition {
             let total = wanted - partition;
-            Progress::Going(format!("Waiting for partitioned roll out to finish: {updated} out of {total} new pods have been updated..."))
+            Progress::Going(format!(
+                "Waiting for partitioned roll out to finish: {updated} out of {total} new pods have been updated..."
+            ))
         } else {
             Progress::Done(format!("partitioned roll out complete: {updated} new pods have been updated..."))
         };
     }
     let revision = text(object, "/status/updateRevision");
     if revision != text(object, "/status/currentRevision") {
-        return Progress::Going(format!("waiting for statefulset rolling update to complete {updated} pods at revision {revision}..."));
+        return Progress::Going(format!(
+            "waiting for statefulset rolling update to complete {updated} pods at revision {revision}..."
+        ));
     }
     let current = number(object, "/status/currentReplicas");
     Progress::Done(format!("statefulset rolling update complete {current} pods at revision {revision}..."))
@@ -173,9 +178,18 @@ mod tests {
         let object = |status: Value| json!({"metadata": {"name": "w", "generation": 2}, "spec": {"replicas": 3}, "status": status});
         let going = |text: &str| Progress::Going(format!("Waiting for deployment \"w\" rollout to finish: {text}..."));
         for (status, expected) in [
-            (json!({"observedGeneration": 1}), Progress::Going("Waiting for deployment spec update to be observed...".into())),
-            (json!({"observedGeneration": 2, "updatedReplicas": 1}), going("1 out of 3 new replicas have been updated")),
-            (json!({"observedGeneration": 2, "updatedReplicas": 3, "replicas": 4}), going("1 old replicas are pending termination")),
+            (
+                json!({"observedGeneration": 1}),
+                Progress::Going("Waiting for deployment spec update to be observed...".into()),
+            ),
+            (
+                json!({"observedGeneration": 2, "updatedReplicas": 1}),
+                going("1 out of 3 new replicas have been updated"),
+            ),
+            (
+                json!({"observedGeneration": 2, "updatedReplicas": 3, "replicas": 4}),
+                going("1 old replicas are pending termination"),
+            ),
             (
                 json!({"observedGeneration": 2, "updatedReplicas": 3, "replicas": 3, "availableReplicas": 2}),
                 going("2 of 3 updated replicas are available"),

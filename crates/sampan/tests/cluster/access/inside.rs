@@ -71,7 +71,14 @@ fn the_kernel(machine: &Machine) {
         assert_ne!(code, Some(0), "{script}: {text}");
         assert!(text.contains(complaint), "{script}: {text}");
     }
-    for masked in ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats", "/proc/interrupts"] {
+    for masked in [
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/timer_list",
+        "/proc/sched_debug",
+        "/proc/latency_stats",
+        "/proc/interrupts",
+    ] {
         let (_, text) = inside(machine, &format!("[ ! -e {masked} ] || busybox wc -c <{masked}"));
         assert!(text.is_empty() || text == "0\n", "{masked} has {text}");
     }
@@ -88,7 +95,8 @@ fn the_node(machine: &Machine) {
     let (code, processes) = inside(machine, "ps -o comm");
     assert_eq!(code, Some(0), "{processes}");
     assert!(processes.lines().all(|line| ["COMMAND", "sleep", "sh", "ps"].contains(&line.trim())), "{processes}");
-    let (_, sockets) = inside(machine, "busybox find / -xdev -type s; busybox find /dev /run /var/run /tmp -type s 2>/dev/null");
+    let (_, sockets) =
+        inside(machine, "busybox find / -xdev -type s; busybox find /dev /run /var/run /tmp -type s 2>/dev/null");
     assert_eq!(sockets, "", "no socket is in the file system");
     let (_, listening) = inside(machine, "cat /proc/net/unix");
     assert!(!listening.contains('@'), "no abstract socket is in the network namespace: {listening}");

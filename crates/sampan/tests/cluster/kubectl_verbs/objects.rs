@@ -32,7 +32,10 @@ fn the_server_explains_itself() {
         let resources = client.ok("api-resources --no-headers -o wide");
         let row = |name: &str| {
             let row = resources.lines().find(|line| line.split_whitespace().next() == Some(name));
-            row.unwrap_or_else(|| panic!("{name} is not in\n{resources}")).split_whitespace().collect::<Vec<_>>().join(" ")
+            row.unwrap_or_else(|| panic!("{name} is not in\n{resources}"))
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         let verbs = "create,delete,deletecollection,get,list,patch,update,watch";
         assert_eq!(row("pods"), format!("pods po v1 true Pod {verbs} all"));
@@ -56,7 +59,8 @@ fn the_server_explains_itself() {
         assert_eq!(client.ok("get --raw /readyz"), "ok");
 
         assert_eq!(client.ok("auth can-i create deployments.apps"), "yes\n");
-        let refused = client.try_args(&["auth", "can-i", "list", "secrets", "--as=system:serviceaccount:default:default"]);
+        let refused =
+            client.try_args(&["auth", "can-i", "list", "secrets", "--as=system:serviceaccount:default:default"]);
         assert_eq!((refused.status.code(), &refused.stdout[..]), (Some(1), &b"no\n"[..]), "{}", said(&refused));
         let me: Value = serde_json::from_str(&client.ok("auth whoami -o json")).unwrap();
         assert_eq!(me["status"]["userInfo"]["groups"], serde_json::json!(["system:masters", "system:authenticated"]));
@@ -101,7 +105,8 @@ fn get_in_every_form(client: &Client<'_>) {
     assert_eq!(rows[0], ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]);
     assert_eq!(rows[1][..4], ["web", "2/2", "2", "2"]);
     let wide = client.ok("get pods -o wide");
-    let header: Vec<&str> = wide.lines().next().unwrap().split("  ").filter(|word| !word.is_empty()).map(str::trim).collect();
+    let header: Vec<&str> =
+        wide.lines().next().unwrap().split("  ").filter(|word| !word.is_empty()).map(str::trim).collect();
     let expected = ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", "NOMINATED NODE", "READINESS GATES"];
     assert_eq!(header, expected);
     assert_eq!(wide.lines().filter(|line| line.contains(" Running ") && line.contains(" n0 ")).count(), 2, "{wide}");
@@ -111,7 +116,8 @@ fn get_in_every_form(client: &Client<'_>) {
     let yaml = client.ok("get deployment web -o yaml");
     assert!(yaml.starts_with("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n"), "{yaml}");
     assert_eq!(client.ok("get pods -o jsonpath={.items[*].status.phase}"), "Running Running");
-    let columns = "get deployment web -o custom-columns=WHO:.metadata.name,IMAGE:.spec.template.spec.containers[*].image";
+    let columns =
+        "get deployment web -o custom-columns=WHO:.metadata.name,IMAGE:.spec.template.spec.containers[*].image";
     assert_eq!(client.ok(columns), "WHO   IMAGE\nweb   user-center:v1.0\n");
     assert_eq!(client.ok("get deployment,service -o name"), "deployment.apps/web\n");
     assert_eq!(client.ok("get pods --field-selector=status.phase=Failed -o name"), "");
@@ -122,7 +128,8 @@ fn get_in_every_form(client: &Client<'_>) {
 
 fn get_watches(client: &Client<'_>) {
     client.ok("create configmap w");
-    let arguments = ["get", "configmap", "w", "--watch", "--output-watch-events", "--no-headers", "--request-timeout=30s"];
+    let arguments =
+        ["get", "configmap", "w", "--watch", "--output-watch-events", "--no-headers", "--request-timeout=30s"];
     let mut watch = client.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let mut next = || lines.next().expect("the watch ended too early").unwrap();
@@ -153,7 +160,13 @@ fn describe(client: &Client<'_>) {
     }
     let pod = client.ok("get pods -o jsonpath={.items[0].metadata.name}");
     let pods = words(&client.ok(&format!("describe pod {pod}")));
-    for part in ["Controlled By: ReplicaSet/web-", "State: Running", "Ready True", "Successfully assigned", "QoS Class: BestEffort"] {
+    for part in [
+        "Controlled By: ReplicaSet/web-",
+        "State: Running",
+        "Ready True",
+        "Successfully assigned",
+        "QoS Class: BestEffort",
+    ] {
         assert!(pods.contains(part), "{part} is not in\n{pods}");
     }
     let node = words(&client.ok("describe node n0"));
@@ -209,7 +222,8 @@ fn edit(client: &Client<'_>) {
 fn patch(client: &Client<'_>) {
     let patch = |kind: &str, text: &str| client.ok_args(&["patch", "deployment", "web", "--type", kind, "-p", text]);
     // Strategic: the container is found by its name, and keeps its image.
-    let strategic = r#"{"spec":{"template":{"spec":{"containers":[{"name":"web","env":[{"name":"A","value":"1"}]}]}}}}"#;
+    let strategic =
+        r#"{"spec":{"template":{"spec":{"containers":[{"name":"web","env":[{"name":"A","value":"1"}]}]}}}}"#;
     assert_eq!(patch("strategic", strategic), "deployment.apps/web patched\n");
     assert_eq!(patch("strategic", strategic), "deployment.apps/web patched (no change)\n");
     let container = "get deployment web -o jsonpath={.spec.template.spec.containers[*]['image','env']}";
@@ -227,12 +241,18 @@ fn label_and_annotate(client: &Client<'_>) {
     client.ok("create configmap l");
     assert_eq!(client.ok("label configmap l a=b"), "configmap/l labeled\n");
     assert_eq!(client.ok("label configmap l a=b"), "configmap/l not labeled\n");
-    assert_eq!(client.fails(1, "label configmap l a=c"), "error: 'a' already has a value (b), and --overwrite is false\n");
+    assert_eq!(
+        client.fails(1, "label configmap l a=c"),
+        "error: 'a' already has a value (b), and --overwrite is false\n"
+    );
     client.ok("label configmap l a=c --overwrite");
     assert_eq!(client.ok("get configmap -l a=c -L a --no-headers").split_whitespace().nth(3), Some("c"));
     assert_eq!(client.ok("label configmap l a-"), "configmap/l unlabeled\n");
     assert_eq!(client.ok("annotate configmap l who=me"), "configmap/l annotated\n");
     assert_eq!(client.ok("get configmap l -o jsonpath={.metadata.annotations}"), r#"{"who":"me"}"#);
     let illegal = client.fails(1, "label configmap l a=b/c");
-    assert!(illegal.contains("a valid label must be an empty string or consist of alphanumeric characters"), "{illegal}");
+    assert!(
+        illegal.contains("a valid label must be an empty string or consist of alphanumeric characters"),
+        "{illegal}"
+    );
 }

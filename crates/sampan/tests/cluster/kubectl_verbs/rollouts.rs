@@ -80,7 +80,8 @@ fn exposed(client: &Client<'_>) {
     assert_eq!(client.ok("expose deployment web --port=80 --target-port=8080"), "service/web exposed\n");
     let pod = client.ok("get pods -o jsonpath={.items[*].status.podIP}");
     client.until("get endpoints web -o jsonpath={.subsets[*].addresses[*].ip}", &pod);
-    let slices = "get endpointslices -l kubernetes.io/service-name=web -o jsonpath={.items[*].endpoints[*].addresses[*]}";
+    let slices =
+        "get endpointslices -l kubernetes.io/service-name=web -o jsonpath={.items[*].endpoints[*].addresses[*]}";
     client.until(slices, &pod);
     let vip = client.ok("get service web -o jsonpath={.spec.clusterIP}");
     client.machine.until("the service answers", |machine| {

@@ -38,7 +38,17 @@ fn run_and_logs(client: &Client<'_>) {
     assert_eq!(text, "three\n");
     assert_eq!((stamp.len(), &stamp[10..11], &stamp[stamp.len() - 1..]), (30, "T", "Z"), "{stamp}");
     let attached = client.ok_args(&[
-        "run", "once", "--image=user-center:v1.0", "--restart=Never", "--rm", "-i", "--quiet", "--", "sh", "-c", "sleep 0.5; echo hi",
+        "run",
+        "once",
+        "--image=user-center:v1.0",
+        "--restart=Never",
+        "--rm",
+        "-i",
+        "--quiet",
+        "--",
+        "sh",
+        "-c",
+        "sleep 0.5; echo hi",
     ]);
     assert_eq!(attached, "hi\n");
 }
@@ -52,7 +62,16 @@ fn logs_follow(client: &Client<'_>) {
     follow.kill().unwrap();
     follow.wait().unwrap();
     // Of a container that ends, the stream ends.
-    client.ok_args(&["run", "ends", "--image=user-center:v1.0", "--restart=Never", "--", "sh", "-c", "sleep 0.5; echo end"]);
+    client.ok_args(&[
+        "run",
+        "ends",
+        "--image=user-center:v1.0",
+        "--restart=Never",
+        "--",
+        "sh",
+        "-c",
+        "sleep 0.5; echo end",
+    ]);
     client.ok("wait --for=condition=Ready pod/ends --timeout=30s");
     assert_eq!(client.ok("logs -f ends"), "end\n");
 }
@@ -84,13 +103,20 @@ fn exec_with_input(client: &Client<'_>) {
     let output = with_input(&mut client.command(&["exec", "-i", "box", "--", "cat"]), &input);
     assert!(output.status.success(), "{}", said(&output));
     assert!(output.stdout == input.as_bytes(), "{} of {} bytes came back", output.stdout.len(), input.len());
-    let counted = with_input(&mut client.command(&["exec", "-i", "box", "--", "sh", "-c", "cat >/tmp/in; busybox wc -c </tmp/in"]), "12345");
+    let counted = with_input(
+        &mut client.command(&["exec", "-i", "box", "--", "sh", "-c", "cat >/tmp/in; busybox wc -c </tmp/in"]),
+        "12345",
+    );
     assert_eq!(String::from_utf8_lossy(&counted.stdout), "5\n", "the end of the input arrives: {}", said(&counted));
     let failed = client.try_args(&["exec", "box", "--", "sh", "-c", "exit 7"]);
     assert_eq!(failed.status.code(), Some(7), "{}", said(&failed));
     let missing = client.try_args(&["exec", "box", "--", "nonsense"]);
     assert!(!missing.status.success(), "{}", said(&missing));
-    assert!(String::from_utf8_lossy(&missing.stderr).contains("\"nonsense\": executable file not found in $PATH"), "{}", said(&missing));
+    assert!(
+        String::from_utf8_lossy(&missing.stderr).contains("\"nonsense\": executable file not found in $PATH"),
+        "{}",
+        said(&missing)
+    );
     assert_eq!(
         client.fails(1, "exec box -c other -- true"),
         "Error from server (BadRequest): container other is not valid for pod box\n"
@@ -101,7 +127,8 @@ fn exec_with_a_terminal(client: &Client<'_>) {
     let inner = "busybox tty; read line; echo got $line; until [ \"$(busybox stty size)\" = \"40 100\" ]; do sleep 0.1; done; echo sized; exit 5";
     let line = format!("stty rows 40 cols 100; exec '{}' exec -it box -- sh -c '{inner}'", client.program().display());
     let mut command = client.command(&[]);
-    let environment: Vec<_> = command.get_envs().map(|(key, value)| (key.to_owned(), value.unwrap().to_owned())).collect();
+    let environment: Vec<_> =
+        command.get_envs().map(|(key, value)| (key.to_owned(), value.unwrap().to_owned())).collect();
     command = client.machine.inside("script");
     command.args(["-qec", &line, "/dev/null"]).envs(environment);
     let output = with_input(&mut command, "typed\n");
@@ -121,16 +148,21 @@ fn copy(client: &Client<'_>) {
 }
 
 fn wait_and_events(client: &Client<'_>) {
-    assert_eq!(client.ok("wait --for=jsonpath={.status.phase}=Running pod/box --timeout=5s"), "pod/box condition met\n");
+    assert_eq!(
+        client.ok("wait --for=jsonpath={.status.phase}=Running pod/box --timeout=5s"),
+        "pod/box condition met\n"
+    );
     let late = client.fails(1, "wait --for=condition=Nonsense pod/box --timeout=1s");
     assert_eq!(late, "error: timed out waiting for the condition on pods/box\n");
     let events = client.ok("events --for=pod/box --no-headers");
     for reason in ["Scheduled", "Pulled", "Created", "Started"] {
         assert!(events.lines().any(|line| line.contains(&format!(" {reason} "))), "{reason} is not in\n{events}");
     }
-    let listed = client.ok("get events --field-selector=involvedObject.name=box,reason=Scheduled -o jsonpath={.items[*].message}");
+    let listed = client
+        .ok("get events --field-selector=involvedObject.name=box,reason=Scheduled -o jsonpath={.items[*].message}");
     assert!(listed.starts_with("Successfully assigned with-") && listed.ends_with("/box to n0"), "{listed}");
-    let mut gone = client.command(&["wait", "--for=delete", "pod/ends", "--timeout=30s"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut gone =
+        client.command(&["wait", "--for=delete", "pod/ends", "--timeout=30s"]).stdout(Stdio::null()).spawn().unwrap();
     client.ok("delete pod ends");
     assert!(gone.wait().unwrap().success(), "who waits for the deletion is told");
 }
