@@ -1,7 +1,7 @@
 //! Amounts of resources: `500m`, `1Gi`, `2e3`. Parsing, the canonical form, and exact arithmetic.
 //!
 //! Invariants: a quantity is a whole number of billionths, as upstream rounds it (up, away from zero); the text that it
-//! prints parses to itself; arithmetic is exact or says that it is not.
+//! prints parses to itself (below 2^63); arithmetic is exact or says that it is not.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use std::cmp::Ordering;
@@ -397,7 +397,10 @@ mod tests {
 
         #[test]
         fn what_it_prints_parses_to_itself(text in "[+-]?[0-9]{0,22}(\\.[0-9]{1,25})?([numkMGTPE]|[KMGTPE]i|e-?[0-9]{1,2})?") {
-            if let Ok(quantity) = Quantity::parse(&text) {
+            // Beyond 2^63 upstream keeps few digits exactly and caps many: what it prints there may be more digits.
+            if let Ok(quantity) = Quantity::parse(&text)
+                && quantity.nanos.abs() <= UNITS_MAX * NANO
+            {
                 let printed = quantity.to_string();
                 let again = Quantity::parse(&printed).expect("canonical");
                 prop_assert_eq!(quantity, again);

@@ -533,7 +533,7 @@ fn settings() {
         "",
         "configmaps",
         json!({"data": {"a": "x".repeat(1_048_577)}}),
-        &[": Too long: may not be more than 1048576 bytes"],
+        &["[]: Too long: may not be more than 1048576 bytes"],
     );
     check_update(
         "",

@@ -1,10 +1,13 @@
 //! What every command works with: the server, the namespace, and where its words go.
 
 use crate::failure::{Failure, Result};
+use crate::print::Format;
 use crate::resources::Resources;
 use crate::server::Server;
 use client::Config;
+use serde_json::Value;
 use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 type Sink = Mutex<Box<dyn Write + Send>>;
@@ -19,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) namespace_is_named: bool,
     out: Sink,
     err: Sink,
+    /// YAML documents after the first are set apart from it.
+    documents: AtomicUsize,
 }
 
 impl Context {
@@ -31,6 +36,7 @@ impl Context {
             config,
             out: Mutex::new(Box::new(std::io::stdout())),
             err: Mutex::new(Box::new(std::io::stderr())),
+            documents: AtomicUsize::new(0),
         }
     }
 
@@ -48,6 +54,13 @@ impl Context {
 
     pub(crate) fn line(&self, text: impl std::fmt::Display) -> Result<()> {
         self.print(format!("{text}\n"))
+    }
+
+    /// One object of several that a command may print.
+    pub(crate) fn document(&self, format: &Format, object: &Value) -> Result<()> {
+        let before = self.documents.fetch_add(1, Ordering::Relaxed);
+        let separator = if before > 0 && matches!(format, Format::Yaml) { "---\n" } else { "" };
+        self.print(format!("{separator}{}", format.object(object)?))
     }
 
     /// To standard error.

@@ -91,7 +91,7 @@ impl Kubeconfig {
         let mut config = if context.is_empty() || self.files.is_empty() {
             without_file()?
         } else {
-            self.from_context(&mut merged, &context, overrides)?
+            self.of_context(&mut merged, &context, overrides)?
         };
         if !overrides.server.is_empty() {
             config.server = overrides.server.trim_end_matches('/').to_owned();
@@ -103,7 +103,7 @@ impl Kubeconfig {
         Ok(config)
     }
 
-    fn from_context(&self, merged: &mut Value, name: &str, overrides: &Overrides) -> Result<Config> {
+    fn of_context(&self, merged: &mut Value, name: &str, overrides: &Overrides) -> Result<Config> {
         let Some(context) = merged["contexts"].as_array_mut().into_iter().flatten().find(|entry| entry["name"] == name)
         else {
             return Err(Failure::message(format!("context {name:?} does not exist")));

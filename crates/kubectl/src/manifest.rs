@@ -125,7 +125,23 @@ pub(crate) fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     };
     let documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(|error| failed(&error))?;
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+    let documents = documents.into_iter().filter(|document| !document.is_null());
+    Ok(documents.map(with_whole_numbers).collect())
+}
+
+/// `1.0` is 1 to a server that wants an integer, as upstream's reader makes it.
+fn with_whole_numbers(value: Value) -> Value {
+    /// Below this every whole number has a float of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            Some(float) if float.fract() == 0.0 && float.abs() < EXACT => Value::from(float as i64),
+            _ => Value::Number(number),
+        },
+        Value::Array(elements) => elements.into_iter().map(with_whole_numbers).collect(),
+        Value::Object(members) => members.into_iter().map(|(key, member)| (key, with_whole_numbers(member))).collect(),
+        other => other,
+    }
 }
 
 /// Without its type nothing can be done with an object.
@@ -163,8 +179,11 @@ mod tests {
 
     #[test]
     fn documents_keep_their_order() {
-        let yaml = "# a comment\n---\n---\na: 0644\nb: yes\nc: '1'\n---\n{d: [1.5, ~]}\n...\n---\n";
-        assert_eq!(parse(yaml, "x").unwrap(), [json!({"a": 420, "b": true, "c": "1"}), json!({"d": [1.5, null]})]);
+        let yaml = "# a comment\n---\n---\na: 0644\nb: yes\nc: '1'\n---\n{d: [1.5, ~, 1.0, 1e3]}\n...\n---\n";
+        assert_eq!(
+            parse(yaml, "x").unwrap(),
+            [json!({"a": 420, "b": true, "c": "1"}), json!({"d": [1.5, null, 1, 1000]})]
+        );
         assert_eq!(parse("{\"a\":1}\n{\"b\":2}", "x").unwrap(), [json!({"a": 1}), json!({"b": 2})]);
         assert!(parse("a: [", "x.yaml").unwrap_err().report().starts_with("error: error parsing x.yaml: "));
     }

@@ -113,10 +113,28 @@ pub(crate) fn default_container(context: &Context, pod: &Value) -> Result<String
     Ok(first.clone())
 }
 
+/// The name, if the pod has such a container.
+pub(crate) fn known_container(pod: &Value, name: &str) -> Result<String> {
+    let names = containers(pod, true);
+    if names.iter().any(|known| known == name) {
+        return Ok(name.to_owned());
+    }
+    let (pod, names) = (name_of(pod), names.join(", "));
+    Err(Failure::message(format!("container {name} is not valid for pod {pod} out of: {names}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_container_has_to_be_the_pods() {
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a"}, {"name": "b"}]}});
+        assert_eq!(known_container(&pod, "b").unwrap(), "b");
+        let error = known_container(&pod, "x").unwrap_err().report();
+        assert_eq!(error, "error: container x is not valid for pod p out of: a, b");
+    }
 
     #[test]
     fn a_selector_reads_as_a_query() {

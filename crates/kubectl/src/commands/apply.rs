@@ -15,7 +15,7 @@ use api::schema::strategic;
 use client::PatchType;
 use serde_json::{Map, Value, json};
 
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const MANAGER: &str = "kubectl-client-side-apply";
 /// Somebody else wrote between our read and our patch; upstream tries as often.
 const ATTEMPTS_MAX: usize = 5;
@@ -166,13 +166,12 @@ async fn change(
         context.remark(missing_annotation(target))?;
     }
     let (kind, patch) = patch(target, modified, &current)?;
-    if arguments.output.is_client_dry_run() {
-        // Upstream does not say whether anything would change.
-        let merged = merged(target, kind, current, patch)?;
-        return arguments.output.tell(context, target, "configured", &merged);
-    }
     if patch.as_object().is_some_and(Map::is_empty) {
         return arguments.output.tell(context, target, "unchanged", &current);
+    }
+    if arguments.output.is_client_dry_run() {
+        let merged = merged(target, kind, current, patch)?;
+        return arguments.output.tell(context, target, "configured", &merged);
     }
     let patched = context.patch(target.at(), kind, &patch, &arguments.write_query()?).await.map_err(|failure| {
         let what = format!(
@@ -230,7 +229,7 @@ fn patch(target: &Target, modified: &Value, current: &Value) -> Result<(PatchTyp
     Ok((kind, patch))
 }
 
-fn last_applied(object: &Value) -> Option<&str> {
+pub(super) fn last_applied(object: &Value) -> Option<&str> {
     object.pointer("/metadata/annotations")?.get(LAST_APPLIED)?.as_str().filter(|text| !text.is_empty())
 }
 

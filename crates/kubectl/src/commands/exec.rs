@@ -55,7 +55,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     }
     let container = match arguments.container.as_str() {
         "" => workload::default_container(context, pod)?,
-        name => name.to_owned(),
+        name => workload::known_container(pod, name)?,
     };
     let tty = wants_tty(context, arguments)?;
     let remote = open_exec(&context.config, &path(arguments, pod, &container, tty)).await?;

@@ -375,8 +375,6 @@ impl WatchPrinter<'_> {
         if !self.arguments.show_managed_fields {
             without_managed_fields(&mut object);
         }
-        let separator = if self.printed > 0 && matches!(self.format, Format::Yaml) { "---\n" } else { "" };
-        self.printed += 1;
-        self.context.print(format!("{separator}{}", self.format.object(&object)?))
+        self.context.document(self.format, &object)
     }
 }

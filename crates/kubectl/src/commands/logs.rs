@@ -133,7 +133,7 @@ async fn sources(context: &Context, arguments: &Arguments) -> Result<Vec<Source>
         let names = if arguments.all_containers {
             workload::containers(pod, true)
         } else if !container.is_empty() {
-            vec![known(pod, container)?]
+            vec![workload::known_container(pod, container)?]
         } else {
             vec![workload::default_container(context, pod)?]
         };
@@ -175,14 +175,6 @@ async fn pods(context: &Context, arguments: &Arguments) -> Result<Vec<Value>> {
         pods.truncate(1);
     }
     Ok(pods)
-}
-
-fn known(pod: &Value, container: &str) -> Result<String> {
-    let names = workload::containers(pod, true);
-    if names.iter().any(|name| name == container) {
-        return Ok(container.to_owned());
-    }
-    Err(Failure::message(format!("container {container} is not valid for pod {}", name_of(pod))))
 }
 
 /// The log's lines, each with its prefix where one is wanted.

@@ -70,7 +70,7 @@ impl Output {
                 if !self.show_managed_fields {
                     without_managed_fields(&mut object);
                 }
-                context.print(format.object(&object)?)
+                context.document(&format, &object)
             }
         }
     }

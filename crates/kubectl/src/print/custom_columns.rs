@@ -52,7 +52,7 @@ impl Columns {
 
 fn cell(path: &Template, object: &Value) -> String {
     match path.find(object) {
-        Ok(found) if !found.is_empty() => found.iter().map(|value| super::display(value)).collect::<Vec<_>>().join(","),
+        Ok(found) if !found.is_empty() => found.iter().map(super::display).collect::<Vec<_>>().join(","),
         _ => NONE.to_owned(),
     }
 }

@@ -15,7 +15,8 @@ pub(super) fn style_of(text: &str) -> Style {
     if text.contains('\n') {
         return if traits.block { Style::Literal } else { Style::Double };
     }
-    if is_other_type(text) {
+    // Unicode's own breaks are lines to older readers, unless they are escaped.
+    if is_other_type(text) || text.contains(['\u{2028}', '\u{2029}']) {
         return Style::Double;
     }
     match traits {
@@ -92,13 +93,20 @@ fn is_other_type(text: &str) -> bool {
     }
     match text.as_bytes()[0] {
         b'0'..=b'9' | b'+' | b'-' => is_number(text) || is_timestamp(text) || is_base_60(text),
-        b'.' => is_decimal(text) || is_special_float(text),
+        b'.' => is_special_float(text) || (separates_digits(text) && is_decimal(&text.replace('_', ""))),
         _ => false,
     }
 }
 
 fn is_special_float(text: &str) -> bool {
     matches!(text, ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF")
+}
+
+/// Whether each underscore stands between two digits.
+fn separates_digits(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digit = |index: Option<usize>| index.and_then(|index| bytes.get(index)).is_some_and(u8::is_ascii_digit);
+    (0..bytes.len()).all(|at| bytes[at] != b'_' || (digit(at.checked_sub(1)) && digit(Some(at + 1))))
 }
 
 fn is_number(text: &str) -> bool {
@@ -109,6 +117,7 @@ fn is_number(text: &str) -> bool {
         rest.is_some_and(|rest| !rest.starts_with(['+', '-']) && u64::from_str_radix(rest, radix).is_ok())
     };
     is_decimal(&digits)
+        // Upstream leaves `-.nan` plain, which stricter readers take for a number.
         || is_special_float(unsigned)
         || radix(["0x", "0X"], 16)
         || radix(["0o", "0O"], 8)
@@ -138,11 +147,7 @@ fn is_base_60(text: &str) -> bool {
     let first = parts.next().unwrap_or_default();
     let rest: Vec<&str> = parts.collect();
     let Some((last, middle)) = rest.split_last() else { return false };
-    let minute = |part: &str| match part.as_bytes() {
-        [b'0'..=b'9'] => true,
-        [b'0'..=b'5', b'0'..=b'9'] => true,
-        _ => false,
-    };
+    let minute = |part: &str| matches!(part.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']);
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     let (last, fraction) = last.split_once('.').unwrap_or((last, ""));
     first.starts_with(|digit: char| digit.is_ascii_digit())
@@ -168,7 +173,7 @@ fn is_timestamp(text: &str) -> bool {
         return false;
     };
     let exists = i8::try_from(month).ok().zip(i8::try_from(day).ok());
-    if !exists.is_some_and(|(month, day)| jiff::civil::Date::new(year, month, day).is_ok()) {
+    if exists.is_none_or(|(month, day)| jiff::civil::Date::new(year, month, day).is_err()) {
         return false;
     }
     let Some((separator, time)) = time else { return true };
@@ -230,6 +235,8 @@ mod tests {
                     "2026-01-02 03:04:05",
                     "1:30",
                     "10:30:00.5",
+                    ".5_0",
+                    "a\u{2028}b",
                     "a\tb",
                     "tab\t",
                     "a \nb",
@@ -265,6 +272,7 @@ mod tests {
                     "1e999",
                     "Null2",
                     "..",
+                    "._5",
                 ],
             ),
             (

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a request that is not the script's next fails the test, and so does a script that was not used up.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
 use super::{Answer, Ask, Server};
 use crate::commands::Command;
 use crate::context::Context;

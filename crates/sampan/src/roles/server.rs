@@ -27,16 +27,17 @@ fn now() -> i64 {
 pub(crate) async fn run(settings: Settings) -> Result<()> {
     let pki = open_pki(&settings)?;
     let backend = open_backend(&settings, &pki).await?;
-    let admin = Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:apiserver"))));
-    install(&settings, &backend, &admin, &pki).await?;
-    bootstrap(&admin, &facts(&settings, &pki)).await.context("making the cluster's own objects")?;
+    // One client for all of the process: what several watch is decoded and kept once.
+    let client = Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:apiserver"))));
+    install(&settings, &backend, &client, &pki).await?;
+    bootstrap(&client, &facts(&settings, &pki)).await.context("making the cluster's own objects")?;
     let tls = pki.server_config(Arc::new(ServingCertificate::new(&pki.apiserver)?))?;
     let server =
         Server::start(Config { listen: settings.listen, tls: Arc::new(tls), backend: backend.clone() }).await?;
-    let components = Components::start(&settings, &backend, &pki);
+    let components = Components::start(&settings, &client, &pki);
     write_kubeconfig(&settings, &pki)?;
     if settings.roles.node() {
-        BootstrapFile::for_own_node(&settings, &admin, &pki, now()).await.context("making the own node's token")?;
+        BootstrapFile::for_own_node(&settings, &client, &pki, now()).await.context("making the own node's token")?;
     }
     tracing::info!(address = %server.local_addr(), "the API is served");
     tell("ready");
@@ -121,14 +122,11 @@ struct Components {
 }
 
 impl Components {
-    fn start(settings: &Settings, backend: &Arc<Backend>, pki: &Arc<Pki>) -> Components {
-        // One client: what both watch is decoded once.
-        let client =
-            Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:kube-controller-manager"))));
+    fn start(settings: &Settings, client: &Client, pki: &Arc<Pki>) -> Components {
         let clock = reconcile::Clock::system();
         let events = reconcile::Recorder::start(client.clone(), clock.clone(), "default-scheduler", "");
         let scheduler = scheduler::start(client.clone(), clock.clone(), events, scheduler::Options::default());
-        let controllers = controllers::start(client, clock, controller_options(settings, pki));
+        let controllers = controllers::start(client.clone(), clock, controller_options(settings, pki));
         Components { controllers, scheduler }
     }
 

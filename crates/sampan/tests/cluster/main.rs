@@ -11,6 +11,7 @@ mod image;
 mod kubectl_verbs;
 mod main_job;
 mod nodes;
+mod pod_features;
 mod pods;
 mod restarts;
 mod server;

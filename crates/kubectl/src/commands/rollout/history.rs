@@ -2,6 +2,7 @@
 
 use super::{is, is_paused};
 use crate::calls::{At, Selection, text};
+use crate::commands::apply::{LAST_APPLIED, last_applied};
 use crate::commands::output::Output;
 use crate::commands::unavailable;
 use crate::context::Context;
@@ -129,6 +130,14 @@ async fn one(context: &Context, arguments: &UndoArguments, target: &Target) -> R
     } else {
         (PatchType::Strategic, wanted.object["data"].clone())
     };
+    if last_applied(&workload).is_some() {
+        context.remark(format_args!(
+            "Warning: resource {}/{} was previously managed with 'kubectl apply'. Rolling back will not update the \
+             {LAST_APPLIED} annotation, which may cause unexpected behavior on future 'kubectl apply' operations. Consider \
+             using 'kubectl apply' with your previous configuration file instead.",
+            target.def.plural, target.name
+        ))?;
+    }
     let query = [("fieldManager", "kubectl-rollout"), arguments.output.dry_run_query()];
     let after = context.patch(target.at(), kind, &patch, &query).await?;
     arguments.output.tell(context, target, "rolled back", &after)
