@@ -64,7 +64,8 @@ All of it holds: 20 containers answer at one address.
   kubeconfig   export KUBECONFIG=$SAMPAN_DATA_DIR/admin.kubeconfig
   VIP          http://$vip/
   look         $sampan kubectl get pods -n user-center -o wide
-  roll to v2   $sampan kubectl set image deployment/user-center user-center=127.0.0.1:$registry_port/user-center:v2.0 -n user-center
+  roll to v2   $sampan kubectl patch deployment user-center -n user-center -p \\
+                 '{"spec":{"template":{"spec":{"containers":[{"name":"user-center","image":"127.0.0.1:$registry_port/user-center:v2.0"}]}}}}'
   logs         $sampan kubectl logs -n user-center deployment/user-center
   end it all   make stop
 EOF

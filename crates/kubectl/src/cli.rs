@@ -93,7 +93,10 @@ fn with_go_bools(command: clap::Command) -> clap::Command {
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true")
-            .default_value("false"),
+            .default_value("false")
+            .hide_default_value(true)
+            .hide_possible_values(true)
+            .value_name("BOOL"),
         _ => argument,
     });
     command.mut_subcommands(with_go_bools)

@@ -17,7 +17,10 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// POD or TYPE/NAME
+    #[arg(default_value = "", hide_default_value = true)]
     target: String,
+    /// Nothing: what to run stands behind `--`
+    stray: Vec<String>,
     /// What to run
     #[arg(last = true)]
     pub(crate) command: Vec<String>,
@@ -41,6 +44,14 @@ pub(crate) struct Arguments {
 const PIECE_BYTES: usize = 32 * 1024;
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    if !arguments.stray.is_empty() {
+        let text = "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help \
+                    and examples";
+        return Err(Failure::message(text));
+    }
+    if arguments.target.is_empty() {
+        return Err(Failure::message("pod, type/name or --filename must be specified"));
+    }
     if arguments.command.is_empty() {
         return Err(Failure::message("you must specify at least one command for the container"));
     }
@@ -182,6 +193,7 @@ mod tests {
     fn the_request_names_streams_and_words() {
         let arguments = Arguments {
             target: "p".into(),
+            stray: Vec::new(),
             command: vec!["sh".into(), "a b".into()],
             container: String::new(),
             stdin: true,

@@ -69,9 +69,10 @@ pub(crate) async fn status(context: &Context, image: &str) -> Result<Option<Imag
     }
 }
 
-/// The user that an image names.
+/// The user that an image names; one that names none runs as root.
 pub(crate) fn user_of(image: &Image) -> ImageUser {
-    ImageUser { uid: image.uid.as_ref().map(|uid| uid.value), name: image.username.clone() }
+    let uid = image.uid.as_ref().map(|uid| uid.value);
+    ImageUser { uid: uid.or_else(|| image.username.is_empty().then_some(0)), name: image.username.clone() }
 }
 
 /// Has the image present, by the container's policy, and tells users what it did.

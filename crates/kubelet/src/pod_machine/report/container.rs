@@ -46,7 +46,8 @@ fn states(state: &PodState, container: &ContainerState) -> (core::ContainerState
     let ended = matches!(state.stage, Stage::Ended(_));
     let waits = container.waiting.as_ref().filter(|_| state.stage == Stage::Syncing);
     match (&container.run, waits) {
-        (Run::Never, _) if ended => (terminated(state, &Exit::unknown("", state.start_time)), before),
+        // Behind an init container that failed nothing began, and nothing is unknown.
+        (Run::Never, _) if ended && any_began(state) => (terminated(state, &Exit::unknown("", state.start_time)), before),
         (Run::Running(instance), _) if instance.hook_done => {
             let running = core::ContainerStateRunning { started_at: Some(time(instance.started_at)) };
             (core::ContainerState { running: Some(running), ..Default::default() }, before)
@@ -57,6 +58,12 @@ fn states(state: &PodState, container: &ContainerState) -> (core::ContainerState
             (waiting(reason.cloned().unwrap_or_else(|| default_reason(state))), before)
         }
     }
+}
+
+/// Whether the pod ever came to its own containers.
+fn any_began(state: &PodState) -> bool {
+    let own = state.containers.iter().filter(|container| !matches!(container.role, Role::Init | Role::Sidecar));
+    own.into_iter().any(|container| !matches!(container.run, Run::Never))
 }
 
 fn default_reason(state: &PodState) -> Waiting {
