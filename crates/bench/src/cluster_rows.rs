@@ -107,14 +107,13 @@ fn plain_pod(name: &str) -> Bytes {
 
 async fn make_node(client: &Client, name: &str) -> Result<()> {
     let room = serde_json::json!({"cpu": "32", "memory": "256Gi", "pods": "110"});
-    let node: Node = serde_json::from_value(serde_json::json!({
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
-        "status": {"capacity": room, "allocatable": room, "conditions": [{"type": "Ready", "status": "True"}]}
-    }))?;
-    let made: Node = client.create(&node).await.with_context(|| format!("making node {name}"))?;
-    client
-        .update_status(&Node { status: node.status, ..made })
-        .await
-        .with_context(|| format!("reporting for node {name}"))?;
-    Ok(())
+    let labels = serde_json::json!({"kubernetes.io/hostname": name});
+    let node: Node = serde_json::from_value(serde_json::json!({"metadata": {"name": name, "labels": labels}}))?;
+    client.create(&node).await.with_context(|| format!("making node {name}"))?;
+    let now = jiff::Timestamp::now().to_string();
+    let ready =
+        serde_json::json!({"type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now});
+    let status = serde_json::json!({"status": {"capacity": room, "allocatable": room, "conditions": [ready]}});
+    let reported = client.patch::<Node>("", name, PatchType::Merge, Some(Subresource::Status), &status).await;
+    reported.map(drop).with_context(|| format!("reporting for node {name}"))
 }

@@ -47,7 +47,9 @@ fn states(state: &PodState, container: &ContainerState) -> (core::ContainerState
     let waits = container.waiting.as_ref().filter(|_| state.stage == Stage::Syncing);
     match (&container.run, waits) {
         // Behind an init container that failed nothing began, and nothing is unknown.
-        (Run::Never, _) if ended && any_began(state) => (terminated(state, &Exit::unknown("", state.start_time)), before),
+        (Run::Never, _) if ended && any_began(state) => {
+            (terminated(state, &Exit::unknown("", state.start_time)), before)
+        }
         (Run::Running(instance), _) if instance.hook_done => {
             let running = core::ContainerStateRunning { started_at: Some(time(instance.started_at)) };
             (core::ContainerState { running: Some(running), ..Default::default() }, before)
