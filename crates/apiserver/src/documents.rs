@@ -23,6 +23,10 @@ pub(crate) struct Documents {
 }
 
 const V2: &str = "v2";
+const V2_PROTOBUF: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+];
 
 impl Documents {
     /// The answer to a path below `/openapi/`, if it is one of the documents'.
@@ -57,18 +61,24 @@ impl Documents {
     }
 
     fn v2(&self, defs: &[&ResourceDef], accept: &str, if_none_match: &str) -> Result<Answer, Status> {
-        let served = accept.is_empty()
-            || accept.split(',').any(|range| {
-                matches!(
-                    range.split(';').next().unwrap_or_default().trim(),
-                    "application/json" | "*/*" | "application/*"
-                )
-            });
-        if !served {
-            return Err(Status::not_acceptable(&["application/json"]));
+        let ranges = || accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
+        // The first that the client names and we have; both spellings of the protobuf form are in use.
+        let protobuf = ranges().find_map(|range| match range {
+            "" | "application/json" | "*/*" | "application/*" => Some(false),
+            _ if V2_PROTOBUF.contains(&range) => Some(true),
+            _ => None,
+        });
+        match protobuf {
+            Some(false) => {
+                let document = self.document(V2, || openapi::v2(defs));
+                Ok(tagged(document.body.clone(), "application/json", &document.hash, if_none_match))
+            }
+            Some(true) => {
+                let document = self.document("v2 as protobuf", || openapi::v2_protobuf(defs));
+                Ok(tagged(document.body.clone(), V2_PROTOBUF[0], &document.hash, if_none_match))
+            }
+            None => Err(Status::not_acceptable(&["application/json", V2_PROTOBUF[0]])),
         }
-        let document = self.document(V2, || openapi::v2(defs));
-        Ok(tagged(document.body.clone(), "application/json", &document.hash, if_none_match))
     }
 
     fn index(&self, defs: &[&ResourceDef]) -> Answer {

@@ -30,6 +30,9 @@ use tokio::time::Instant;
 
 /// A body's most bytes, as upstream's.
 pub(crate) const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Of a body that is refused, how much is taken in and thrown away, and for how long.
+const REFUSED_BYTES_MAX: usize = 32 << 20;
+const REFUSED_TIME_MAX: Duration = Duration::from_secs(5);
 /// A request that does not stream is answered within this.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -187,13 +190,31 @@ fn answer_form(info: &RequestInfo<'_>, query: &Query, headers: &HeaderMap) -> Re
     form(accept, query.get("includeObject"))
 }
 
+/// The refusal of a body, when the client has sent it: one that is still sending finds the connection closed under
+/// its hands and never reads the answer. What is too large for this too is cut off.
+async fn too_large(mut body: Incoming) -> Status {
+    let drained = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > REFUSED_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    if tokio::time::timeout(REFUSED_TIME_MAX, drained).await.is_err() {
+        tracing::debug!("a client sends a body that was refused too slowly to be heard out");
+    }
+    Status::too_large(BODY_BYTES_MAX)
+}
+
 async fn read_body(info: &RequestInfo<'_>, mut body: Incoming) -> Result<Bytes, Status> {
     if matches!(info.verb, "get" | "list" | "watch") || body.is_end_stream() {
         return Ok(Bytes::new());
     }
     let announced = body.size_hint().lower();
     if announced > BODY_BYTES_MAX as u64 {
-        return Err(Status::too_large(BODY_BYTES_MAX));
+        return Err(too_large(body).await);
     }
     let mut first: Option<Bytes> = None;
     let mut all = BytesMut::new();
@@ -202,7 +223,7 @@ async fn read_body(info: &RequestInfo<'_>, mut body: Incoming) -> Result<Bytes, 
         let Ok(data) = frame.into_data() else { continue };
         let have = first.as_ref().map_or(all.len(), Bytes::len);
         if have + data.len() > BODY_BYTES_MAX {
-            return Err(Status::too_large(BODY_BYTES_MAX));
+            return Err(too_large(body).await);
         }
         // Most bodies are one frame: it is taken as it is.
         match first.take() {

@@ -48,6 +48,11 @@ async fn aggregated_discovery_and_openapi_have_tags() {
     cluster.get("/openapi/v3/apis/apps/v1?hash=OLD").await.expect(301);
     cluster.get("/openapi/v3/apis/none/v1").await.expect(404);
     assert_eq!(cluster.get("/openapi/v2").await.expect(200).json()["swagger"], "2.0");
+    let asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let protobuf = cluster.send("GET", "/openapi/v2", &[("accept", asked)], "").await.expect(200);
+    assert_eq!(protobuf.header("content-type"), "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    // The document's first field: `swagger`, number 1, a text of three characters.
+    assert!(protobuf.body.starts_with(b"\x0a\x032.0"));
     cluster.shutdown().await;
 }
 
