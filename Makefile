@@ -17,7 +17,7 @@ test: packages ## every test
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	cargo test --quiet --locked --manifest-path crates/shim/Cargo.toml --target-dir $(TARGET)/shim
 	sh scripts/tools.sh $(TARGET)/tools
-	SAMPAN_TEST_TOOLS=$(TARGET)/tools cargo nextest run --workspace --locked --profile $(if $(CI),ci,default)
+	PATH="$$PATH:$(TARGET)/tools/kubectl-1.37" SAMPAN_TEST_TOOLS=$(TARGET)/tools cargo nextest run --workspace --locked --profile $(if $(CI),ci,default)
 
 lint: packages
 	cargo fmt --all --check
