@@ -1,7 +1,7 @@
 //! `make run` and `make stop`, literally.
 
 use crate::harness::{Cluster, possible, run, said};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn the_main_job_runs_twice_and_leaves_nothing() {
@@ -12,6 +12,8 @@ fn the_main_job_runs_twice_and_leaves_nothing() {
     let cluster = Cluster::machines(1);
     let machine = cluster.first();
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let registry = format!("{}-example-registry", machine.data_dir.display());
+    let _registry = EndsRegistry(Path::new(&registry).join("pid"));
     let script = |name: &str| {
         let mut command = machine.inside("sh");
         command
@@ -29,8 +31,21 @@ fn the_main_job_runs_twice_and_leaves_nothing() {
     }
     let output = script("stop.sh");
     assert!(output.status.success(), "{}", said(&output));
-    assert!(!Path::new(&format!("{}-example-registry", machine.data_dir.display())).exists());
+    assert!(!Path::new(&registry).exists());
     cluster.finish();
+}
+
+/// After a failure `stop.sh` did not run: the registry must not outlive the test all the same.
+struct EndsRegistry(PathBuf);
+
+impl Drop for EndsRegistry {
+    fn drop(&mut self) {
+        let pid = std::fs::read_to_string(&self.0).ok().and_then(|pid| pid.trim().parse().ok());
+        if let Some(pid @ 1..) = pid {
+            let ended = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+            eprintln!("the example registry, pid {pid}, ended: {ended:?}");
+        }
+    }
 }
 
 fn which(program: &str) -> Option<()> {
