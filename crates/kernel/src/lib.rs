@@ -5,6 +5,7 @@
 
 pub mod capability;
 pub mod cgroup;
+pub mod descriptor;
 mod error;
 pub mod mount;
 pub mod netns;
