@@ -2,14 +2,16 @@
 //!
 //! Invariants:
 //! - A commit that was acknowledged survives `kill -9` and power loss.
-//! - Revisions are dense per commit and never go backwards, across restarts too.
+//! - Revisions never go backwards, across restarts too; the embedded engine's are dense per commit.
 //! - A watch from revision R delivers every event after R exactly once, in revision order, or says `Compacted`.
 //! - Values are opaque bytes, shared, never copied: the store and its readers hold the same allocation.
 
 mod engine;
+mod etcd;
 mod files;
 
 pub use engine::{Clock, Embedded, MonotonicClock, Options, Stats};
+pub use etcd::{Claim, Claimed, Etcd, EtcdOptions, EtcdTls};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -119,7 +121,11 @@ pub enum StoreError {
     /// The store cannot take this write now or ever; what the caller sent is not stored.
     #[error("the store is closed: {reason}")]
     Closed { reason: String },
-    /// From `commit`: it was not acknowledged and nobody has seen it, but after a restart it may turn out to be there.
+    /// This write is larger than the store takes; it is not stored.
+    #[error("the write is too large: {reason}")]
+    TooLarge { reason: String },
+    /// From `commit`: it was not acknowledged, but may turn out to be there: in the embedded engine after a restart, in
+    /// etcd when the answer was lost and says so.
     #[error("{attempted}: {source}")]
     Io { attempted: String, source: std::io::Error },
     #[error("{attempted}: {reason}")]

@@ -91,8 +91,17 @@ impl Embedded {
     ///
     /// The directory is a store of its own, without history: to restore is to open it, or a copy of it.
     pub fn backup(&self, dir: impl AsRef<Path>) -> Result<Revision, StoreError> {
+        self.backup_ahead(dir, 0)
+    }
+
+    /// As `backup`, but the copy goes on `ahead` revisions later, as if so much had happened and were forgotten.
+    ///
+    /// A state brought back must not give out a revision again that somebody saw before: with more revisions than were
+    /// given out since the backup, whoever watched then is told `Compacted`, and no old revision means a new value.
+    pub fn backup_ahead(&self, dir: impl AsRef<Path>, ahead: u64) -> Result<Revision, StoreError> {
         let files = Directory::open(dir.as_ref())?;
         let (revision, tree) = self.shared.newest();
+        let revision = revision + ahead;
         recover::check_empty(&files)?;
         // The log first: without the snapshot it is refused as incomplete, so that half a backup is never opened.
         log::create_segment(&files, revision + 1)?;

@@ -20,6 +20,7 @@ conformance!(embedded:
     a_watch_gives_every_event_after_its_revision,
     a_watch_waits_for_what_comes,
     events_of_a_revision_come_in_one_batch,
+    large_revisions_come_whole,
     a_slow_watch_still_gets_everything,
     the_future_is_refused,
     compaction_forgets_what_was_before,

@@ -6,6 +6,8 @@ mod suite;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod etcd;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod model;

@@ -124,6 +124,25 @@ async fn a_backup_is_a_store_that_goes_on_from_its_revision() {
 }
 
 #[tokio::test]
+async fn a_backup_ahead_gives_out_no_revision_twice_and_tells_old_watchers() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path().join("store"), Options::default()).unwrap();
+    for n in 0..5 {
+        commit(&store, vec![put("a", &n.to_string())]).await;
+    }
+    let copy = dir.path().join("copy");
+    assert_eq!(store.backup_ahead(&copy, 1000).unwrap(), Revision(1005));
+    // What happens after the backup is lost, but was seen.
+    commit(&store, vec![put("a", "lost")]).await;
+    let restored = Embedded::open(&copy, Options::default()).unwrap();
+    let found = restored.get("a").await.unwrap().unwrap();
+    assert_eq!((&found.value[..], found.modified), (&b"4"[..], Revision(5)));
+    let Err(error) = restored.watch("", Revision(6)).await else { panic!("a lost revision can be watched from") };
+    assert!(matches!(error, StoreError::Compacted { oldest: Revision(1005), .. }), "{error}");
+    assert_eq!(commit(&restored, vec![put("a", "new")]).await, Revision(1006));
+}
+
+#[tokio::test]
 async fn half_a_backup_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = Embedded::open(dir.path().join("store"), Options::default()).unwrap();

@@ -14,6 +14,14 @@ macro_rules! conformance {
             $crate::suite::$case(&store).await;
         })*
     };
+    // A maker that gives `None` where its engine is not to be had, and says so.
+    ($make:path, where it is installed: $($case:ident),* $(,)?) => {
+        $(#[tokio::test]
+        async fn $case() {
+            let Some((store, _guard)) = $make().await else { return };
+            $crate::suite::$case(&store).await;
+        })*
+    };
 }
 
 pub(crate) fn key(key: &str) -> Key {
@@ -235,6 +243,26 @@ pub(crate) async fn events_of_a_revision_come_in_one_batch(store: &impl Store) {
         last = batch[batch.len() - 1].revision.0;
     }
     assert_eq!(last, 10);
+}
+
+/// Values and what they replace are together more than an engine may deliver in one message.
+pub(crate) async fn large_revisions_come_whole(store: &impl Store) {
+    let filler = "x".repeat(14_000);
+    for n in 1..=4 {
+        let ops = (0..100).map(|key| put(&format!("{key:02}"), &format!("{n}{filler}"))).collect();
+        assert_eq!(commit(store, ops).await, Revision(n));
+    }
+    let mut watch = store.watch("", Revision(0)).await.unwrap();
+    let mut last = 0;
+    for batch in batches(&mut *watch, 400).await {
+        for revision in batch.chunks(100) {
+            last += 1;
+            let whole = revision.len() == 100 && revision.iter().all(|event| event.revision.0 == last);
+            assert!(whole, "a batch has a part of revision {last}");
+            assert!(revision.iter().all(|event| event.previous.is_some() == (last > 1)));
+        }
+    }
+    assert_eq!(last, 4);
 }
 
 pub(crate) async fn a_slow_watch_still_gets_everything(store: &impl Store) {
