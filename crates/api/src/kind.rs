@@ -95,3 +95,33 @@ pub trait Kind:
         crate::labels::dns1123_subdomain(name, prefix_only)
     }
 }
+
+/// For kinds whose spec and status are written apart, by the object's path and by its `status` subresource.
+macro_rules! status_apart {
+    ($kind:ty) => {
+        fn prepare_create(&mut self) {
+            self.status = None;
+        }
+
+        fn prepare_update(&mut self, old: &$kind) {
+            self.status.clone_from(&old.status);
+        }
+
+        fn prepare_status(&mut self, old: &$kind) {
+            self.spec.clone_from(&old.spec);
+        }
+    };
+}
+
+/// For kinds whose generation counts the changes of their spec.
+macro_rules! generation_of_spec {
+    ($kind:ty) => {
+        const GENERATION: bool = true;
+
+        fn spec_differs(&self, old: &$kind) -> bool {
+            !$crate::check::same(&self.spec, &old.spec)
+        }
+    };
+}
+
+pub(crate) use {generation_of_spec, status_apart};

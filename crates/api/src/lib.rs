@@ -3,6 +3,7 @@
 //! Invariants: pure (no I/O, no async, no clock of its own); one table row and one file per kind.
 
 mod check;
+pub mod custom;
 pub mod field;
 pub mod kind;
 mod kind_table;
@@ -17,23 +18,31 @@ pub mod selector;
 pub mod status;
 pub mod table;
 pub mod user;
+pub mod version;
+mod webhook;
 
 pub mod admissionregistration;
+pub mod apiextensions;
+pub mod apiregistration;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
+pub mod autoscaling;
 pub mod batch;
 pub mod certificates;
 pub mod coordination;
 pub mod core;
+pub mod devices;
 pub mod discovery;
 pub mod events;
+pub mod flowcontrol;
 pub mod networking;
 pub mod node;
 pub mod policy;
 pub mod rbac;
 pub mod scheduling;
 pub mod storage;
+pub mod storagemigration;
 
 pub use field::{FieldError, FieldPath};
 pub use k8s_openapi;

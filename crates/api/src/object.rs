@@ -3,13 +3,15 @@
 use crate::field::FieldError;
 use crate::kind::{FieldValues, Kind};
 use crate::resource::{ResourceDef, Subresource};
+use crate::schema;
+use crate::schema::decode::{Checked, DecodeError};
 use crate::table::Cell;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use std::any::Any;
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// An object of whatever kind, as the registry handles it. `old` is always of the same kind.
 pub trait Object: Any + Send + Sync + std::fmt::Debug {
@@ -62,6 +64,27 @@ impl dyn Object {
     pub fn namespace(&self) -> &str {
         self.meta().namespace.as_deref().unwrap_or_default()
     }
+}
+
+/// Writes whole floating numbers as upstream does, `1` for `1.0`: clients that compare texts or types see no change.
+struct WholeNumbers;
+
+impl serde_json::ser::Formatter for WholeNumbers {
+    fn write_f64<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, value: f64) -> std::io::Result<()> {
+        /// Beyond it not every whole number is one of this type.
+        const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+        if value.fract() == 0.0 && value.abs() <= EXACT_MAX {
+            return write!(writer, "{value:.0}");
+        }
+        serde_json::ser::CompactFormatter.write_f64(writer, value)
+    }
+}
+
+/// An object's JSON.
+pub(crate) fn json(object: &impl serde::Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut out = Vec::with_capacity(512);
+    object.serialize(&mut serde_json::Serializer::with_formatter(&mut out, WholeNumbers))?;
+    Ok(out)
 }
 
 fn same<K: Kind>(old: &dyn Object) -> &K {
@@ -121,7 +144,7 @@ impl<K: Kind> Object for K {
         Kind::deletes_at_once(self, grace_seconds)
     }
     fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+        json(self)
     }
     fn to_value(&self) -> Result<serde_json::Value, serde_json::Error> {
         serde_json::to_value(self)
@@ -151,6 +174,38 @@ pub trait Registered: Send + Sync {
     fn from_value(&self, value: serde_json::Value) -> Result<Box<dyn Object>, serde_json::Error>;
     /// Complaints about a name (or, with `prefix_only`, a `generateName`), in upstream's words.
     fn validate_name(&self, name: &str, prefix_only: bool) -> Vec<String>;
+    /// The row of the version in which the objects are stored; `None` where that is this one.
+    fn stored(&self) -> Option<&'static dyn Registered> {
+        None
+    }
+    /// A stored object's JSON as this version shows it. Asked only where `stored` names another version.
+    fn present(&self, stored: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+        Ok(stored.to_vec())
+    }
+    /// What the stored kind calls one of this version's selectable fields, where the names differ.
+    fn stored_field(&self, _own: &str) -> Option<&'static str> {
+        None
+    }
+    /// Whether stored objects are to be presented: they may be of another version.
+    fn converts(&self) -> bool {
+        self.stored().is_some()
+    }
+    /// Checks a body that is to be decoded.
+    fn check<'a>(&self, json: &'a [u8]) -> Result<Checked<'a>, DecodeError> {
+        schema::check(self.def().message, json)
+    }
+    /// The schema in OpenAPI's form, for kinds that the table of messages does not have.
+    fn open_schema(&self) -> Option<Arc<serde_json::Value>> {
+        None
+    }
+    /// Whether the kind is going, so that no new object may come.
+    fn is_ending(&self) -> bool {
+        false
+    }
+    /// Whether clients may ask for this version: objects may be stored in one that is served no more.
+    fn is_served(&self) -> bool {
+        true
+    }
 }
 
 /// The row of a built-in kind.
@@ -179,9 +234,14 @@ impl<K: Kind> Registered for Builtin<K> {
     }
 }
 
-/// Every built-in kind, in discovery's order.
+/// Every built-in kind in every version, in discovery's order.
 pub fn builtin() -> &'static [&'static dyn Registered] {
     crate::kind_table::KINDS
+}
+
+/// The built-in kinds by their objects: each once, in the version in which it is stored.
+pub fn stored() -> impl Iterator<Item = &'static dyn Registered> {
+    builtin().iter().copied().filter(|row| row.stored().is_none())
 }
 
 /// The built-in row of a resource path.

@@ -93,6 +93,8 @@ pub enum Verbs {
     Full,
     /// Answered and forgotten, as the reviews are.
     CreateOnly,
+    /// Asked anew for each reader, as the statuses of components are.
+    ReadOnly,
 }
 
 impl Verbs {
@@ -101,6 +103,7 @@ impl Verbs {
         match self {
             Verbs::Full => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
             Verbs::CreateOnly => &["create"],
+            Verbs::ReadOnly => &["get", "list"],
         }
     }
 }
@@ -167,6 +170,10 @@ pub struct ResourceDef {
     pub selectable: &'static [Text],
     /// Stored and served, but no part of this server acts on it yet: writes are answered with a warning that says so.
     pub unattended: bool,
+    /// Whether a PUT creates what is not there.
+    pub create_on_update: bool,
+    /// Whether an update may leave out the resourceVersion, and then replaces whatever is there.
+    pub unconditional_update: bool,
     /// The schema's message (`k8s.io.api.core.v1.Pod`); empty for custom kinds.
     pub message: Text,
 }
@@ -196,6 +203,8 @@ impl ResourceDef {
             columns: &[Column::NAME, Column::AGE],
             selectable: &[],
             unattended: false,
+            create_on_update: false,
+            unconditional_update: true,
             message,
         }
     }

@@ -9,6 +9,8 @@ use k8s_openapi::jiff::Timestamp;
 pub enum Cell {
     Text(String),
     Integer(i64),
+    Number(serde_json::Number),
+    Flag(bool),
     Missing,
 }
 

@@ -19,6 +19,8 @@ fn check(group: &str, plural: &str, object: Value, expected: &[(&str, &str)]) {
         let shown = match &cells[index.unwrap_or_else(|| panic!("{plural} have no column {name}"))] {
             Cell::Text(text) => text.clone(),
             Cell::Integer(number) => number.to_string(),
+            Cell::Number(number) => number.to_string(),
+            Cell::Flag(flag) => flag.to_string(),
             Cell::Missing => String::new(),
         };
         assert_eq!(shown, *text, "{plural} {name}");

@@ -11,6 +11,8 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for Lease {
     const DEF: ResourceDef = ResourceDef {
+        create_on_update: true,
+        unconditional_update: false,
         columns: &[Column::NAME, Column::text("Holder").about("Who holds it."), Column::AGE],
         ..ResourceDef::new(
             "coordination.k8s.io",

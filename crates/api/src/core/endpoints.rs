@@ -12,6 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for Endpoints {
     const DEF: ResourceDef = ResourceDef {
+        create_on_update: true,
         short_names: &["ep"],
         columns: &[Column::NAME, Column::text("Endpoints").about("Its first addresses and ports."), Column::AGE],
         ..ResourceDef::new(

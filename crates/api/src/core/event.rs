@@ -15,6 +15,7 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 
 impl Kind for Event {
     const DEF: ResourceDef = ResourceDef {
+        create_on_update: true,
         short_names: &["ev"],
         columns: &[
             Column::text("Last Seen").about("When it last happened."),

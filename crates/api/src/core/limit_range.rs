@@ -13,6 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for LimitRange {
     const DEF: ResourceDef = ResourceDef {
+        create_on_update: true,
         short_names: &["limits"],
         columns: &[Column::NAME, Column::CREATED_AT],
         unattended: true,

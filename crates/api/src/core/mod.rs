@@ -1,6 +1,8 @@
 //! The kinds of the core group.
 
+mod binding;
 pub(crate) mod columns;
+mod component_status;
 mod config_map;
 mod endpoints;
 mod event;

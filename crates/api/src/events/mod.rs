@@ -1,1 +1,3 @@
 //! The kinds of the events group.
+
+mod event;

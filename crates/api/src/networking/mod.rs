@@ -2,4 +2,6 @@
 
 mod ingress;
 mod ingress_class;
+mod ip_address;
 mod network_policy;
+mod service_cidr;

@@ -11,6 +11,8 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for RuntimeClass {
     const DEF: ResourceDef = ResourceDef {
+        create_on_update: true,
+        unconditional_update: false,
         columns: &[Column::NAME, Column::text("Handler").about("The runtime's name for it."), Column::AGE],
         unattended: true,
         ..ResourceDef::new(

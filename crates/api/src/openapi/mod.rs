@@ -3,6 +3,7 @@
 //! Invariants: a document depends on the resources and the table alone, byte for byte, so that its hash names it;
 //! built-in and custom resources come out of one path. Nothing is kept: callers cache the documents.
 
+mod custom;
 mod descriptions;
 mod gnostic;
 mod operations;
@@ -12,6 +13,7 @@ mod schemas;
 use crate::KUBERNETES_VERSION;
 use crate::resource::ResourceDef;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 use descriptions::Descriptions;
 use schemas::Schemas;
@@ -23,11 +25,14 @@ enum Dialect {
     V3,
 }
 
+/// The schema of a kind that the table of messages does not have.
+pub type CustomSchemas<'a> = &'a dyn Fn(&ResourceDef) -> Option<Arc<Value>>;
+
 /// The document at `/openapi/v3/{path}`, where the path is that of a group version: `api/v1`, `apis/apps/v1`.
-pub fn v3(group_version: &str, defs: &[&ResourceDef]) -> Vec<u8> {
+pub fn v3(group_version: &str, defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Vec<u8> {
     let defs: Vec<&ResourceDef> = defs.iter().copied().filter(|def| document_path(def) == group_version).collect();
     let descriptions = Descriptions::read();
-    let mut schemas = Schemas::new(Dialect::V3, &descriptions, &defs);
+    let mut schemas = Schemas::new(Dialect::V3, &descriptions, &defs, customs);
     let paths = paths::all(&defs, Dialect::V3, &mut schemas);
     let document = json!({
         "openapi": "3.0.0",
@@ -42,18 +47,18 @@ pub fn v3(group_version: &str, defs: &[&ResourceDef]) -> Vec<u8> {
 }
 
 /// The document at `/openapi/v2`, as JSON.
-pub fn v2(defs: &[&ResourceDef]) -> Vec<u8> {
-    v2_document(defs).to_string().into_bytes()
+pub fn v2(defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Vec<u8> {
+    v2_document(defs, customs).to_string().into_bytes()
 }
 
 /// The same for `application/com.github.proto-openapi.spec.v2.v1.0+protobuf`.
-pub fn v2_protobuf(defs: &[&ResourceDef]) -> Vec<u8> {
-    gnostic::document(&v2_document(defs))
+pub fn v2_protobuf(defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Vec<u8> {
+    gnostic::document(&v2_document(defs, customs))
 }
 
-fn v2_document(defs: &[&ResourceDef]) -> Value {
+fn v2_document(defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Value {
     let descriptions = Descriptions::read();
-    let mut schemas = Schemas::new(Dialect::V2, &descriptions, defs);
+    let mut schemas = Schemas::new(Dialect::V2, &descriptions, defs, customs);
     let paths = paths::all(defs, Dialect::V2, &mut schemas);
     json!({
         "swagger": "2.0",

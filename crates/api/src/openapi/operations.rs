@@ -73,6 +73,8 @@ pub(super) struct Operation<'a> {
     pub(super) body: Value,
     /// Whether a delete answers with the object instead of a status is left open by upstream: it says Status.
     pub(super) answer: Value,
+    /// Of a kind without a message: neither protobuf nor patches that need its facts.
+    pub(super) is_custom: bool,
 }
 
 /// Query parameters: name, JSON type, what it does.
@@ -127,7 +129,7 @@ fn parameters(action: Action) -> Vec<Parameter> {
     parameters
 }
 
-/// Bodies that a patch may come as.
+/// Bodies that a patch may come as; the last one not to custom kinds.
 const PATCH_TYPES: [&str; 4] = [
     "application/apply-patch+yaml",
     "application/json-patch+json",
@@ -135,6 +137,7 @@ const PATCH_TYPES: [&str; 4] = [
     "application/strategic-merge-patch+json",
 ];
 const TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const CUSTOM_TYPES: [&str; 2] = ["application/json", "application/yaml"];
 const STREAM_TYPES: [&str; 2] = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 
 impl Operation<'_> {
@@ -159,8 +162,8 @@ impl Operation<'_> {
         let mut list: Vec<Value> = parameters(action).into_iter().map(|parameter| query(parameter, dialect)).collect();
         let members = operation.as_object_mut().expect("just made");
         match dialect {
-            Dialect::V3 => bodies_v3(action, body, self.answer, members),
-            Dialect::V2 => bodies_v2(action, body, self.answer, &mut list, members),
+            Dialect::V3 => bodies_v3(action, self.is_custom, body, self.answer, members),
+            Dialect::V2 => bodies_v2(action, self.is_custom, body, self.answer, &mut list, members),
         }
         members.insert("parameters".into(), list.into());
         operation
@@ -217,27 +220,36 @@ fn codes(action: Action) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-fn answer_types(action: Action) -> Vec<&'static str> {
+fn body_types(action: Action, is_custom: bool) -> &'static [&'static str] {
     match action {
+        Action::Patch if is_custom => &PATCH_TYPES[..PATCH_TYPES.len() - 1],
+        Action::Patch => &PATCH_TYPES,
+        _ => &["*/*"],
+    }
+}
+
+fn answer_types(action: Action, is_custom: bool) -> Vec<&'static str> {
+    match action {
+        Action::List if is_custom => CUSTOM_TYPES.iter().chain(&STREAM_TYPES[..1]).copied().collect(),
+        _ if is_custom => CUSTOM_TYPES.to_vec(),
         Action::List => TYPES.iter().chain(&STREAM_TYPES).copied().collect(),
         Action::ConnectGet | Action::ConnectPost => vec!["*/*"],
         _ => TYPES.to_vec(),
     }
 }
 
-fn bodies_v3(action: Action, body: Option<Value>, answer: Value, members: &mut Map<String, Value>) {
+fn bodies_v3(action: Action, is_custom: bool, body: Option<Value>, answer: Value, members: &mut Map<String, Value>) {
     let content = |types: &[&str], schema: &Value| -> Map<String, Value> {
         types.iter().map(|media| ((*media).to_owned(), json!({"schema": schema}))).collect()
     };
     if let Some(body) = body {
-        let types: &[&str] = if action == Action::Patch { &PATCH_TYPES } else { &["*/*"] };
-        let mut request = json!({"content": content(types, &body)});
+        let mut request = json!({"content": content(body_types(action, is_custom), &body)});
         if !matches!(action, Action::Delete | Action::DeleteCollection) {
             request["required"] = true.into();
         }
         members.insert("requestBody".into(), request);
     }
-    let types = answer_types(action);
+    let types = answer_types(action, is_custom);
     let mut responses: Map<String, Value> = codes(action)
         .iter()
         .map(|(code, text)| ((*code).to_owned(), json!({"description": text, "content": content(&types, &answer)})))
@@ -248,6 +260,7 @@ fn bodies_v3(action: Action, body: Option<Value>, answer: Value, members: &mut M
 
 fn bodies_v2(
     action: Action,
+    is_custom: bool,
     body: Option<Value>,
     answer: Value,
     parameters: &mut Vec<Value>,
@@ -260,9 +273,8 @@ fn bodies_v2(
         }
         parameters.insert(0, parameter);
     }
-    let consumes: &[&str] = if action == Action::Patch { &PATCH_TYPES } else { &["*/*"] };
-    members.insert("consumes".into(), json!(consumes));
-    members.insert("produces".into(), json!(answer_types(action)));
+    members.insert("consumes".into(), json!(body_types(action, is_custom)));
+    members.insert("produces".into(), json!(answer_types(action, is_custom)));
     members.insert("schemes".into(), json!(["https"]));
     let mut responses: Map<String, Value> = codes(action)
         .iter()

@@ -82,6 +82,11 @@ impl Writer<'_, '_> {
             self.path(&collection, &subject, own, &[Action::Create], &body);
             return;
         }
+        if def.verbs == Verbs::ReadOnly {
+            self.path(&collection, &subject, own, &[Action::List], &body);
+            self.path(&format!("{collection}/{{name}}"), &subject, own, &[Action::Read], &body);
+            return;
+        }
         let actions = [Action::List, Action::Create, Action::DeleteCollection];
         self.path(&collection, &subject, own, &actions, &body);
         if namespaced {
@@ -139,6 +144,7 @@ impl Writer<'_, '_> {
                 kind,
                 body: body.clone(),
                 answer,
+                is_custom: self.def.message.is_empty(),
             };
             item.insert(action.method().to_owned(), operation.render(self.dialect, self.schemas));
         }

@@ -1,11 +1,13 @@
 //! Schemas of messages, and the set of those that a document refers to.
 
-use super::Dialect;
+use super::custom;
 use super::descriptions::Descriptions;
+use super::{CustomSchemas, Dialect};
 use crate::resource::ResourceDef;
 use crate::schema::{self, Codec, Field, ListType, MapType, Message, Shape, Type};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const META: &str = "k8s.io.apimachinery.pkg.apis.meta.v1";
 
@@ -13,18 +15,24 @@ const META: &str = "k8s.io.apimachinery.pkg.apis.meta.v1";
 pub(super) struct Schemas<'a> {
     dialect: Dialect,
     descriptions: &'a Descriptions,
+    customs: CustomSchemas<'a>,
     /// Group and version of every served resource; options are kinds of all of them.
     group_versions: Vec<(String, String)>,
     definitions: BTreeMap<String, Value>,
 }
 
 impl<'a> Schemas<'a> {
-    pub(super) fn new(dialect: Dialect, descriptions: &'a Descriptions, defs: &[&ResourceDef]) -> Self {
+    pub(super) fn new(
+        dialect: Dialect,
+        descriptions: &'a Descriptions,
+        defs: &[&ResourceDef],
+        customs: CustomSchemas<'a>,
+    ) -> Self {
         let mut group_versions: Vec<_> =
             defs.iter().map(|def| (def.group.to_string(), def.version.to_string())).collect();
         group_versions.sort();
         group_versions.dedup();
-        Schemas { dialect, descriptions, group_versions, definitions: BTreeMap::new() }
+        Schemas { dialect, descriptions, customs, group_versions, definitions: BTreeMap::new() }
     }
 
     pub(super) fn finish(self) -> Map<String, Value> {
@@ -184,22 +192,19 @@ impl<'a> Schemas<'a> {
         kind.map(|(group, version)| kind_value(group, version, message.name)).into_iter().collect()
     }
 
-    /// An object of a kind that has no message: metadata is known, the rest is open.
+    /// An object of a kind that has no message: metadata is known, the rest is as its definition says.
     fn custom(&mut self, def: &ResourceDef) -> Value {
         let name = custom_name(def, def.kind);
         if !self.definitions.contains_key(&name) {
             let metadata = self.meta("ObjectMeta");
-            let definition = json!({
-                "type": "object",
-                "properties": {
-                    "apiVersion": {"type": "string"},
-                    "kind": {"type": "string"},
-                    "metadata": self.nested(metadata),
-                },
-                "x-kubernetes-preserve-unknown-fields": true,
-                "x-kubernetes-group-version-kind": [kind_value(def.group, def.version, def.kind)],
-            });
-            self.definitions.insert(name.clone(), definition);
+            let open = || Arc::new(json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}));
+            let schema = (self.customs)(def).unwrap_or_else(open);
+            let mut definition = custom::object(self.dialect, &schema, self.nested(metadata));
+            definition.insert(
+                "x-kubernetes-group-version-kind".into(),
+                json!([kind_value(def.group, def.version, def.kind)]),
+            );
+            self.definitions.insert(name.clone(), Value::Object(definition));
         }
         self.reference(&name)
     }

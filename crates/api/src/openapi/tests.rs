@@ -4,6 +4,10 @@ use super::*;
 use crate::resource::{Scope, Subresource, Verbs};
 use std::collections::BTreeSet;
 
+fn none(_: &ResourceDef) -> Option<std::sync::Arc<Value>> {
+    None
+}
+
 fn deployment() -> ResourceDef {
     let mut def = ResourceDef::new(
         "apps",
@@ -67,7 +71,7 @@ fn operation_ids(document: &Value) -> Vec<String> {
 
 #[test]
 fn a_group_version_has_the_paths_and_ids_that_clients_generate_from() {
-    let document = parsed(&v3("apis/apps/v1", &[&deployment(), &pod()]));
+    let document = parsed(&v3("apis/apps/v1", &[&deployment(), &pod()], &none));
     let paths: Vec<&String> = document["paths"].as_object().expect("paths").keys().collect();
     assert_eq!(
         paths,
@@ -104,7 +108,7 @@ fn a_group_version_has_the_paths_and_ids_that_clients_generate_from() {
 
 #[test]
 fn a_patch_offers_field_validation_for_its_kind() {
-    let document = parsed(&v3("apis/apps/v1", &[&deployment()]));
+    let document = parsed(&v3("apis/apps/v1", &[&deployment()], &none));
     let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
     assert_eq!(
         patch["x-kubernetes-group-version-kind"],
@@ -120,7 +124,7 @@ fn a_patch_offers_field_validation_for_its_kind() {
 
 #[test]
 fn schemas_carry_merge_facts_and_descriptions() {
-    let document = parsed(&v3("api/v1", &[&pod()]));
+    let document = parsed(&v3("api/v1", &[&pod()], &none));
     let schemas = &document["components"]["schemas"];
     let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
     assert_eq!(containers["type"], "array");
@@ -150,9 +154,9 @@ fn schemas_carry_merge_facts_and_descriptions() {
 fn every_reference_leads_somewhere_and_ids_are_unique() {
     let defs = [deployment(), pod(), node(), review(), custom()];
     let defs: Vec<&ResourceDef> = defs.iter().collect();
-    let mut documents = vec![parsed(&v2(&defs))];
+    let mut documents = vec![parsed(&v2(&defs, &none))];
     for path in ["api/v1", "apis/apps/v1", "apis/authorization.k8s.io/v1", "apis/stable.example.com/v1"] {
-        documents.push(parsed(&v3(path, &defs)));
+        documents.push(parsed(&v3(path, &defs, &none)));
     }
     for document in &documents {
         check_references(document, document);
@@ -164,7 +168,7 @@ fn every_reference_leads_somewhere_and_ids_are_unique() {
 
 #[test]
 fn the_second_version_has_references_and_special_types_of_its_own() {
-    let document = parsed(&v2(&[&deployment(), &pod()]));
+    let document = parsed(&v2(&[&deployment(), &pod()], &none));
     assert_eq!(document["swagger"], "2.0");
     let definitions = &document["definitions"];
     assert_eq!(
@@ -179,7 +183,7 @@ fn the_second_version_has_references_and_special_types_of_its_own() {
 
 #[test]
 fn custom_kinds_are_open_objects_of_their_own_name() {
-    let document = parsed(&v3("apis/stable.example.com/v1", &[&custom()]));
+    let document = parsed(&v3("apis/stable.example.com/v1", &[&custom()], &none));
     let schemas = &document["components"]["schemas"];
     assert_eq!(schemas["com.example.stable.v1.CronTab"]["x-kubernetes-preserve-unknown-fields"], true);
     assert_eq!(schemas["com.example.stable.v1.CronTabList"]["required"], json!(["items"]));
@@ -189,10 +193,10 @@ fn custom_kinds_are_open_objects_of_their_own_name() {
 
 #[test]
 fn documents_are_named_by_their_content() {
-    let once = v3("api/v1", &[&pod(), &node()]);
-    assert_eq!(once, v3("api/v1", &[&pod(), &node()]));
+    let once = v3("api/v1", &[&pod(), &node()], &none);
+    assert_eq!(once, v3("api/v1", &[&pod(), &node()], &none));
     assert_eq!(hash(&once), hash(&once.clone()));
-    assert_ne!(hash(&once), hash(&v3("api/v1", &[&pod()])));
+    assert_ne!(hash(&once), hash(&v3("api/v1", &[&pod()], &none)));
     assert_eq!(
         parsed(&v3_index([("api/v1", "AB")])),
         json!({"paths": {"api/v1": {"serverRelativeURL": "/openapi/v3/api/v1?hash=AB"}}})
@@ -255,7 +259,7 @@ fn named(list: &[u8], number: u64, name: &str) -> Vec<u8> {
 fn the_protobuf_of_the_second_version_says_what_its_json_says() {
     let defs = [deployment(), pod()];
     let defs: Vec<&ResourceDef> = defs.iter().collect();
-    let document = fields(&v2_protobuf(&defs));
+    let document = fields(&v2_protobuf(&defs, &none));
     assert_eq!(document.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 8, 9, 12, 13]);
     assert_eq!(document[0].1, b"2.0");
     let spec = named(&document[3].1, 1, "io.k8s.api.apps.v1.DeploymentSpec");

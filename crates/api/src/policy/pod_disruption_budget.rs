@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for PodDisruptionBudget {
     const DEF: ResourceDef = ResourceDef {
+        unconditional_update: false,
         short_names: &["pdb"],
         subresources: &[Subresource::Status],
         columns: &[

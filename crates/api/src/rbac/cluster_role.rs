@@ -12,6 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for ClusterRole {
     const DEF: ResourceDef = ResourceDef {
+        create_on_update: true,
         columns: &[Column::NAME, Column::CREATED_AT],
         ..ResourceDef::new(
             super::GROUP,

@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for ClusterRoleBinding {
     const DEF: ResourceDef = ResourceDef {
+        create_on_update: true,
         columns: bindings::COLUMNS,
         ..ResourceDef::new(
             super::GROUP,

@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for Role {
     const DEF: ResourceDef = ResourceDef {
+        create_on_update: true,
         columns: &[Column::NAME, Column::CREATED_AT],
         ..ResourceDef::new(super::GROUP, "v1", "Role", "roles", "role", Scope::Namespaced, "k8s.io.api.rbac.v1.Role")
     };

@@ -7,6 +7,7 @@ pub mod decode;
 mod facts;
 pub mod proto;
 pub mod strategic;
+pub mod structured;
 
 pub use decode::{Checked, DecodeError, check};
 pub use facts::{Codec, Field, ListType, MapType, Message, MessageId, Shape, Type, message, messages};

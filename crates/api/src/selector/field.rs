@@ -54,6 +54,16 @@ impl FieldSelector {
         &self.requirements
     }
 
+    /// The same requirements with paths renamed where `renamed` has another name.
+    pub fn renamed(mut self, renamed: impl Fn(&str) -> Option<&'static str>) -> FieldSelector {
+        for requirement in &mut self.requirements {
+            if let Some(path) = renamed(&requirement.path) {
+                path.clone_into(&mut requirement.path);
+            }
+        }
+        self
+    }
+
     /// The value that it wants a field to have.
     pub fn exact(&self, path: &str) -> Option<&str> {
         self.requirements.iter().find(|own| own.equal && own.path == path).map(|own| own.value.as_str())

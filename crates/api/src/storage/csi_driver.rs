@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for CSIDriver {
     const DEF: ResourceDef = ResourceDef {
+        unconditional_update: false,
         columns: &[
             Column::NAME,
             Column::boolean("AttachRequired").about("Whether its volumes are attached to nodes first."),

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for CSINode {
     const DEF: ResourceDef = ResourceDef {
+        unconditional_update: false,
         columns: &[Column::NAME, Column::integer("Drivers").about("How many drivers it has."), Column::AGE],
         unattended: true,
         ..ResourceDef::new(

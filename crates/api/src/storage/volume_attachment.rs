@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 impl Kind for VolumeAttachment {
     const DEF: ResourceDef = ResourceDef {
+        unconditional_update: false,
         subresources: &[Subresource::Status],
         columns: &[
             Column::NAME,

@@ -15,7 +15,7 @@ mod update;
 pub(crate) mod validate;
 mod volumes;
 
-pub use qos::{container_requests, is_sidecar, qos_class};
+pub use qos::{container_limits, container_requests, is_sidecar, qos_class};
 
 use crate::check;
 use crate::field::FieldError;

@@ -1,5 +1,6 @@
 //! How a pod is treated when its node runs short: its class, and what its containers ask for together.
 
+use crate::core::resources::ResourceList;
 use crate::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ pub fn qos_class(spec: &PodSpec) -> &'static str {
     class(containers.map(|container| container.resources.as_ref().unwrap_or(&none)))
 }
 
-fn amount(list: Option<&super::super::resources::ResourceList>, name: &str) -> Option<Quantity> {
+fn amount(list: Option<&ResourceList>, name: &str) -> Option<Quantity> {
     let quantity = Quantity::try_from(list?.get(name)?).ok()?;
     Some(quantity).filter(|quantity| !quantity.is_zero())
 }
@@ -53,26 +54,36 @@ pub fn is_sidecar(container: &Container) -> bool {
 /// What the containers ask for together: the sum of those that run side by side, or the most that one of the init
 /// containers needs (beside the sidecars started before it), whichever is more. Without the pod's overhead.
 pub fn container_requests(spec: &PodSpec) -> BTreeMap<String, Quantity> {
+    together(spec, |resources| resources.requests.as_ref())
+}
+
+/// As `container_requests`, of what the containers are bound by. A resource is in it if any container bounds it.
+pub fn container_limits(spec: &PodSpec) -> BTreeMap<String, Quantity> {
+    together(spec, |resources| resources.limits.as_ref())
+}
+
+type Listed = fn(&ResourceRequirements) -> Option<&ResourceList>;
+
+fn together(spec: &PodSpec, listed: Listed) -> BTreeMap<String, Quantity> {
     let mut running = BTreeMap::new();
     let mut most: BTreeMap<String, Quantity> = BTreeMap::new();
     for container in spec.init_containers.iter().flatten() {
         if is_sidecar(container) {
-            add(&mut running, container);
+            add(&mut running, container, listed);
             raise(&mut most, &running);
         } else {
             let mut beside = running.clone();
-            add(&mut beside, container);
+            add(&mut beside, container, listed);
             raise(&mut most, &beside);
         }
     }
-    spec.containers.iter().for_each(|container| add(&mut running, container));
+    spec.containers.iter().for_each(|container| add(&mut running, container, listed));
     raise(&mut most, &running);
     most
 }
 
-fn add(sum: &mut BTreeMap<String, Quantity>, container: &Container) {
-    let requests = container.resources.iter().flat_map(|resources| resources.requests.iter().flatten());
-    for (name, quantity) in requests {
+fn add(sum: &mut BTreeMap<String, Quantity>, container: &Container, listed: Listed) {
+    for (name, quantity) in container.resources.as_ref().and_then(listed).into_iter().flatten() {
         let Ok(quantity) = Quantity::try_from(quantity) else { continue };
         let entry = sum.entry(name.clone()).or_insert(Quantity::from_units(0, quantity.format()));
         // More than can be counted stays the most that was counted; no node has it anyway.

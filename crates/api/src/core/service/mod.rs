@@ -19,6 +19,7 @@ const AFFINITY_SECONDS: i32 = 3 * 60 * 60;
 
 impl Kind for Service {
     const DEF: ResourceDef = ResourceDef {
+        create_on_update: true,
         short_names: &["svc"],
         categories: &["all"],
         subresources: &[Subresource::Status, Subresource::Proxy],
