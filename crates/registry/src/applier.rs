@@ -42,18 +42,28 @@ pub(crate) async fn load(inner: &Inner) -> Result<Box<dyn Watch>, RegistryError>
 pub(crate) async fn follow(inner: Arc<Inner>, mut watch: Box<dyn Watch>) {
     loop {
         let failure = match watch.next().await {
-            Ok(events) => match apply(&inner, events) {
-                Ok(()) => continue,
-                Err(error) => error.to_string(),
-            },
-            Err(StoreError::Compacted { .. }) => match load(&inner).await {
-                Ok(fresh) => {
-                    tracing::warn!("the cache fell behind the store's history and was loaded anew");
-                    watch = fresh;
-                    continue;
+            Ok(events) => {
+                let turn = inner.turn.lock().await;
+                let applied = apply(&inner, events);
+                drop(turn);
+                match applied {
+                    Ok(()) => continue,
+                    Err(error) => error.to_string(),
                 }
-                Err(error) => error.to_string(),
-            },
+            }
+            Err(StoreError::Compacted { .. }) => {
+                let turn = inner.turn.lock().await;
+                let loaded = load(&inner).await;
+                drop(turn);
+                match loaded {
+                    Ok(fresh) => {
+                        tracing::warn!("the cache fell behind the store's history and was loaded anew");
+                        watch = fresh;
+                        continue;
+                    }
+                    Err(error) => error.to_string(),
+                }
+            }
             Err(error) => error.to_string(),
         };
         tracing::error!(reason = failure, "the store is no longer followed");
@@ -76,6 +86,9 @@ fn apply(inner: &Inner, batch: Vec<store::Event>) -> Result<(), RegistryError> {
     for change in batch {
         reached = reached.max(change.revision);
         let Some(part) = part_of(inner, &mut parts, &change.key) else { continue };
+        if change.revision <= part.resource.loaded() {
+            continue;
+        }
         let objects = &mut part.snapshot.objects;
         let (before, after) = match change.value {
             Some(value) => {

@@ -4,30 +4,12 @@
 //! decoded at most once, when it is first asked for. Bound: about 150 bytes beside the value and the selectables.
 
 use crate::json;
-use api::kind::FieldValues;
+use crate::selectable::Selectable;
 use api::{Object, Registered};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use store::{Key, Revision};
-
-/// What selectors look at.
-#[derive(Debug, Default)]
-pub struct Selectable {
-    pub labels: BTreeMap<String, String>,
-    pub fields: FieldValues,
-}
-
-impl Selectable {
-    pub(crate) fn of(object: &dyn Object) -> Selectable {
-        Selectable { labels: object.meta().labels.clone().unwrap_or_default(), fields: object.fields() }
-    }
-
-    /// The value of a selectable field that the kind itself declares; `None` for all others.
-    pub fn field(&self, path: &str) -> Option<&str> {
-        self.fields.iter().find(|(own, _)| *own == path).map(|(_, value)| value.as_str())
-    }
-}
 
 /// A stored object at one revision.
 #[derive(Debug)]
@@ -139,16 +121,46 @@ impl Entry {
         out.extend_from_slice(&self.value[start..end]);
     }
 
-    /// The typed object, its `resourceVersion` set.
+    /// The JSON array of `metadata.managedFields`; empty for none.
+    pub fn managed_fields(&self) -> &[u8] {
+        json::managed_fields(&self.value[self.splice as usize..]).0
+    }
+
+    /// As stored, but without managed fields: they are as long as all the rest, and few look at them.
+    pub(crate) fn unmanaged(&self) -> Cow<'_, [u8]> {
+        let (before, after) = self.value.split_at(self.splice as usize);
+        match json::managed_fields(after).1 {
+            0 => Cow::Borrowed(&self.value),
+            length => Cow::Owned([before, &after[length..]].concat()),
+        }
+    }
+
+    /// As `json`, but without managed fields.
+    pub fn unmanaged_json(&self) -> Bytes {
+        self.unmanaged_json_at(self.revision)
+    }
+
+    /// As `unmanaged_json`, with another revision.
+    pub(crate) fn unmanaged_json_at(&self, revision: Revision) -> Bytes {
+        let splice = self.splice as usize;
+        let length = json::managed_fields(&self.value[splice..]).1;
+        let mut out = Vec::with_capacity(self.json_len() + 4);
+        self.write_json_at(revision, &mut out);
+        let start = splice + out.len() - self.value.len();
+        out.drain(start..start + length);
+        Bytes::from(out)
+    }
+
+    /// The typed object, its `resourceVersion` set. It has no managed fields: those stay bytes.
     pub fn decode(&self, kind: &dyn Registered) -> Result<Box<dyn Object>, serde_json::Error> {
-        let mut object = kind.decode(&self.value)?;
+        let mut object = kind.decode(&self.unmanaged())?;
         object.meta_mut().resource_version = Some(self.revision.to_string());
         Ok(object)
     }
 
     /// What selectors look at. An object that no longer decodes matches as one without labels and fields, and says so.
     pub fn selectable(&self, kind: &dyn Registered) -> &Selectable {
-        self.selectable.get_or_init(|| match kind.decode(&self.value) {
+        self.selectable.get_or_init(|| match kind.decode(&self.unmanaged()) {
             Ok(object) => Arc::new(Selectable::of(object.as_ref())),
             Err(error) => {
                 tracing::error!(key = %self.key, %error, "a stored object does not decode");

@@ -1,10 +1,11 @@
-//! One change of one object, as watchers share it: the object before and after, and the frames made from them.
+//! One change of one object, as watchers share it: the object before and after.
 //!
-//! Invariants: immutable; each frame is encoded at most once, by whoever first needs it, and shared by all.
+//! Invariant: immutable. An event keeps no text of its own beside the objects; the lines that are made of many events
+//! are shared (`pieces`).
 
 use crate::entry::Entry;
 use bytes::Bytes;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use store::Revision;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +30,6 @@ pub struct Event {
     pub revision: Revision,
     pub before: Option<Arc<Entry>>,
     pub after: Option<Arc<Entry>>,
-    frames: [OnceLock<Bytes>; 3],
 }
 
 const FRAME_END: &[u8] = b"}\n";
@@ -52,7 +52,7 @@ pub fn added_frame(entry: &Entry, out: &mut Vec<u8>) {
 impl Event {
     /// At least one of `before` and `after` is there.
     pub(crate) fn new(revision: Revision, before: Option<Arc<Entry>>, after: Option<Arc<Entry>>) -> Event {
-        Event { revision, before, after, frames: Default::default() }
+        Event { revision, before, after }
     }
 
     /// What the event is to a watcher without a selector.
@@ -73,39 +73,35 @@ impl Event {
         shown.expect("an event has an object before or after")
     }
 
-    /// `{"type":…,"object":…}` and a line's end, encoded once.
-    pub fn frame(&self, kind: EventType) -> &Bytes {
-        self.frames[kind as usize].get_or_init(|| {
-            let entry = self.entry(kind);
-            let head = frame_head(kind);
-            let mut out = Vec::with_capacity(head.len() + entry.json_len() + 4 + FRAME_END.len());
-            out.extend_from_slice(head);
-            entry.write_json_at(self.revision, &mut out);
-            out.extend_from_slice(FRAME_END);
-            Bytes::from(out)
-        })
+    /// Appends `{"type":…,"object":…}` and a line's end.
+    pub fn write_frame(&self, kind: EventType, out: &mut Vec<u8>) {
+        out.extend_from_slice(frame_head(kind));
+        self.entry(kind).write_json_at(self.revision, out);
+        out.extend_from_slice(FRAME_END);
     }
 
-    /// The object alone: a part of the frame, not a copy.
+    /// The length of the frame, or a little more.
+    pub fn frame_len(&self, kind: EventType) -> usize {
+        // A deletion's revision may have a digit more than the object's own.
+        frame_head(kind).len() + self.entry(kind).json_len() + 4 + FRAME_END.len()
+    }
+
+    /// The object alone.
     pub fn object(&self, kind: EventType) -> Bytes {
-        let frame = self.frame(kind);
-        frame.slice(frame_head(kind).len()..frame.len() - FRAME_END.len())
-    }
-
-    /// The object alone for one reader: taken from the frame if there is one, but none is made and kept for it.
-    pub fn object_once(&self, kind: EventType) -> Bytes {
-        if self.frames[kind as usize].get().is_some() {
-            return self.object(kind);
-        }
         let entry = self.entry(kind);
         let mut out = Vec::with_capacity(entry.json_len() + 4);
         entry.write_json_at(self.revision, &mut out);
         Bytes::from(out)
     }
 
-    /// What it may keep in memory: its new object, and as much again for a frame.
+    /// The object without its managed fields, for those who have no use for them.
+    pub fn unmanaged_object(&self, kind: EventType) -> Bytes {
+        self.entry(kind).unmanaged_json_at(self.revision)
+    }
+
+    /// What it may keep in memory: its new object.
     pub(crate) fn cost(&self) -> usize {
         let entry = self.after.as_ref().or(self.before.as_ref());
-        200 + 2 * entry.map_or(0, |entry| entry.value().len())
+        200 + entry.map_or(0, |entry| entry.value().len())
     }
 }

@@ -48,18 +48,32 @@ fn nested_len(json: &[u8]) -> usize {
     json.len()
 }
 
-/// Where the value of a top-level field begins, and where the field (its quote) does.
-fn top_level(json: &[u8], field: &str) -> Option<(usize, usize)> {
+/// A member of an object: where it (its quote) begins, its name as it is escaped, and its value.
+pub(crate) struct Member<'a> {
+    start: usize,
+    pub(crate) name: &'a [u8],
+    pub(crate) value: &'a [u8],
+}
+
+/// The members of an object, in their order.
+pub(crate) fn members(json: &[u8]) -> impl Iterator<Item = Member<'_>> {
     let mut at = 1;
-    while json.get(at) == Some(&b'"') {
-        let name_len = string_len(&json[at..]);
-        let value = at + name_len + 1;
-        if &json[at + 1..at + name_len - 1] == field.as_bytes() {
-            return Some((at, value));
+    std::iter::from_fn(move || {
+        if json.get(at) != Some(&b'"') {
+            return None;
         }
-        at = value + value_len(json.get(value..)?) + 1;
-    }
-    None
+        let (start, name_len) = (at, string_len(&json[at..]));
+        let value = json.get(at + name_len + 1..)?;
+        let length = value_len(value);
+        at += name_len + 1 + length + 1;
+        Some(Member { start, name: &json[start + 1..start + name_len - 1], value: &value[..length] })
+    })
+}
+
+/// Where a top-level field (its quote) begins, and where its value does.
+fn top_level(json: &[u8], field: &str) -> Option<(usize, usize)> {
+    let found = members(json).find(|member| member.name == field.as_bytes())?;
+    Some((found.start, found.start + found.name.len() + 3))
 }
 
 /// Where the metadata's first field begins, wherever the metadata is; `None` without any.
@@ -68,11 +82,38 @@ pub(crate) fn metadata_start(json: &[u8]) -> Option<usize> {
     (json.get(value) == Some(&b'{') && json.get(value + 1) == Some(&b'"')).then_some(value + 1)
 }
 
-/// The object as it is stored: no `resourceVersion`, and `metadata` right after `apiVersion` and `kind`.
-pub(crate) fn stored(object: &mut dyn Object) -> Result<Vec<u8>, serde_json::Error> {
+const MANAGED_FIELDS: &[u8] = b"\"managedFields\":";
+
+/// The object as it is stored: no `resourceVersion`, `metadata` right after `apiVersion` and `kind`, and in it the
+/// managed fields (their JSON array, empty for none) before all else. The object itself has none.
+pub(crate) fn stored(object: &mut dyn Object, managed_fields: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
     object.meta_mut().resource_version = None;
-    let json = object.encode()?;
-    Ok(metadata_first(json))
+    let mut json = metadata_first(object.encode()?);
+    match metadata_start(&json) {
+        Some(start) if !managed_fields.is_empty() => {
+            let mut out = Vec::with_capacity(json.len() + MANAGED_FIELDS.len() + managed_fields.len() + 1);
+            out.extend_from_slice(&json[..start]);
+            out.extend_from_slice(MANAGED_FIELDS);
+            out.extend_from_slice(managed_fields);
+            // Metadata is never empty: every object has a name.
+            out.push(b',');
+            out.extend_from_slice(&json[start..]);
+            Ok(out)
+        }
+        _ => {
+            // It stays for as long as the object does; what the encoder's buffer has beyond it would too.
+            json.shrink_to_fit();
+            Ok(json)
+        }
+    }
+}
+
+/// The managed fields of stored metadata (from its first member on): their JSON array, empty for none, and how many
+/// bytes they take with their name and the comma behind them.
+pub(crate) fn managed_fields(metadata: &[u8]) -> (&[u8], usize) {
+    let Some(value) = metadata.strip_prefix(MANAGED_FIELDS) else { return (&[], 0) };
+    let value = &value[..value_len(value)];
+    (value, MANAGED_FIELDS.len() + value.len() + 1)
 }
 
 /// Moves `metadata` behind `kind`: several kinds' structs put fields with earlier letters before it.

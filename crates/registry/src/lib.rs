@@ -9,29 +9,33 @@ mod entry;
 mod event;
 mod history;
 mod hook;
+mod install;
 mod json;
 mod log;
+mod pieces;
 mod progress;
 mod read;
 mod registry;
 mod resource;
+mod selectable;
 mod selection;
 mod surroundings;
 mod watch;
 mod write;
 
 pub use admission::{Admission, Attempt, Operation};
-pub use entry::{Entry, Selectable};
+pub use entry::Entry;
 pub use event::{Event, EventType, added_frame};
 pub use hook::{Claim, Hook};
 pub use read::{ListQuery, Listing, ReadVersion};
 pub use registry::{Options, Registry, RegistryError};
 pub use resource::{Resource, Snapshot};
+pub use selectable::Selectable;
 pub use selection::Selection;
 pub use store::Revision;
 pub use surroundings::{Surroundings, System};
 pub use watch::{Start, Step, Watcher};
 pub use write::{
-    Change, Current, Decoded, DeleteRequest, Deleted, FieldValidation, Part, Patch, PatchKind, Pick, Propagation,
-    Write, Written, decode_body,
+    Apply, Change, Current, Decoded, DeleteRequest, Deleted, FieldValidation, MayCreate, Part, Patch, PatchKind, Pick,
+    Propagation, Write, Written, decode_body,
 };

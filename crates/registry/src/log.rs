@@ -5,6 +5,7 @@
 //! cursor that pointed at one of them reads `Lagged`.
 
 use crate::event::Event;
+use crate::pieces::{PIECE_EVENTS_MAX, Piece, Pieces};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,12 +17,15 @@ pub(crate) struct LogBounds {
     pub(crate) events_max: usize,
     pub(crate) events_min: usize,
     pub(crate) bytes_max: usize,
+    /// Pieces of lines kept for those who come after.
+    pub(crate) pieces_max: usize,
 }
 
-/// A resource's whole log: at 2,000 updates of 3 KB a second it reaches back about three seconds at worst.
-pub(crate) const WHOLE: LogBounds = LogBounds { events_max: 65_536, events_min: 1_024, bytes_max: 32 << 20 };
+/// A resource's whole log: at 2,000 updates of 3 KB a second it reaches back about five seconds.
+pub(crate) const WHOLE: LogBounds =
+    LogBounds { events_max: 65_536, events_min: 1_024, bytes_max: 32 << 20, pieces_max: 8 };
 /// The log of one name, namespace or node.
-pub(crate) const NARROW: LogBounds = LogBounds { events_max: 4_096, events_min: 64, bytes_max: 8 << 20 };
+pub(crate) const NARROW: LogBounds = LogBounds { events_max: 4_096, events_min: 64, bytes_max: 8 << 20, pieces_max: 2 };
 
 /// The reader fell off the log's end: events it has not seen are gone.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +52,7 @@ struct Ring {
 pub(crate) struct Log {
     ring: Mutex<Ring>,
     bounds: LogBounds,
+    pieces: Mutex<Pieces>,
     /// The index after the last event; a change wakes the readers.
     end: watch::Sender<u64>,
 }
@@ -55,7 +60,7 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn new(bounds: LogBounds, floor: Revision) -> Log {
         let ring = Ring { events: VecDeque::new(), first: FIRST_INDEX, bytes: 0, floor, closed: false };
-        Log { ring: Mutex::new(ring), bounds, end: watch::Sender::new(FIRST_INDEX) }
+        Log { ring: Mutex::new(ring), bounds, pieces: Mutex::default(), end: watch::Sender::new(FIRST_INDEX) }
     }
 
     /// Adds newer events and wakes the readers.
@@ -123,12 +128,28 @@ impl Log {
         self.end.subscribe()
     }
 
+    /// How many read it at the moment.
+    pub(crate) fn readers(&self) -> usize {
+        self.end.receiver_count()
+    }
+
+    /// The lines of the events from `index` on, about a chunk of them; `None` at the end.
+    pub(crate) fn piece(&self, index: u64) -> Result<Option<Piece>, Lagged> {
+        // Held while a piece is made: who stands at the same place waits for it, and makes none of its own.
+        let mut pieces = self.pieces.lock();
+        if let Some(known) = pieces.get(index, self.ring.lock().readable(index)?) {
+            return Ok(Some(known));
+        }
+        let mut events = Vec::new();
+        self.read(index, PIECE_EVENTS_MAX, &mut events)?;
+        let most = if self.readers() > 1 { self.bounds.pieces_max } else { 0 };
+        Ok(pieces.make(index, &events, most))
+    }
+
     /// At most `most` events from `index` on.
     pub(crate) fn read(&self, index: u64, most: usize, out: &mut Vec<Arc<Event>>) -> Result<(), Lagged> {
         let ring = self.ring.lock();
-        if ring.closed || index < ring.first {
-            return Err(Lagged);
-        }
+        ring.readable(index)?;
         let from = usize::try_from(index - ring.first).map_err(|_| Lagged)?;
         out.extend(ring.events.iter().skip(from).take(most).cloned());
         Ok(())
@@ -136,6 +157,11 @@ impl Log {
 }
 
 impl Ring {
+    /// The index after the last event, if the one at `index` is still there or yet to come.
+    fn readable(&self, index: u64) -> Result<u64, Lagged> {
+        if self.closed || index < self.first { Err(Lagged) } else { Ok(self.first + self.events.len() as u64) }
+    }
+
     fn trim(&mut self, bounds: LogBounds) {
         while self.events.len() > bounds.events_max
             || (self.bytes > bounds.bytes_max && self.events.len() > bounds.events_min)

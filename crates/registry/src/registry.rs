@@ -1,10 +1,10 @@
 //! The registry: every resource over one store, and the one place that writes it.
 
 use crate::applier;
-use crate::entry::Selectable;
 use crate::hook::Hook;
 use crate::progress::Progress;
 use crate::resource::Resource;
+use crate::selectable::Selectable;
 use crate::surroundings::{Surroundings, System};
 use api::{Registered, ResourceDef, Status};
 use arc_swap::ArcSwap;
@@ -48,12 +48,20 @@ pub enum RegistryError {
     Undecodable { key: String, source: serde_json::Error },
 }
 
-type ByName = HashMap<(&'static str, &'static str), Arc<Resource>>;
+/// By group and plural, in the version in which the objects are stored.
+pub(crate) type ByName = HashMap<(&'static str, &'static str), Arc<Resource>>;
+
+/// The other versions, by group, version and plural.
+pub(crate) type ByVersion = HashMap<(&'static str, &'static str, &'static str), Arc<Resource>>;
 
 /// What the applier, the readers and the writers share.
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
-    resources: ArcSwap<ByName>,
+    pub(crate) resources: ArcSwap<ByName>,
+    pub(crate) versions: ArcSwap<ByVersion>,
+    /// Held while a batch of changes is applied, and while a kind is added and its objects are read: between the two
+    /// no change may pass. Asynchronous, because reading is.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     pub(crate) progress: Progress,
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) exclusive: bool,
@@ -78,14 +86,24 @@ impl Drop for Registry {
 impl Registry {
     /// Loads the present state, then follows the store.
     pub async fn open(store: Arc<dyn Store>, options: Options) -> Result<Arc<Registry>, RegistryError> {
-        let resources = options.kinds.into_iter().map(|kind| {
+        let (stored, others): (Vec<_>, Vec<_>) = options.kinds.into_iter().partition(|kind| kind.stored().is_none());
+        let resources = stored.into_iter().map(|kind| {
             let def = kind.def();
             let hook = options.hooks.get(&def.group_resource()).cloned();
             ((def.group, def.plural), Arc::new(Resource::new(kind, hook)))
         });
+        let resources: ByName = resources.collect();
+        let versions = others.into_iter().filter_map(|kind| {
+            let stored = kind.stored()?.def();
+            let (def, resource) = (kind.def(), resources.get(&(stored.group, stored.plural))?);
+            Some(((def.group, def.version, def.plural), Arc::new(resource.version(kind))))
+        });
+        let versions: ByVersion = versions.collect();
         let inner = Arc::new(Inner {
             store,
-            resources: ArcSwap::from_pointee(resources.collect()),
+            resources: ArcSwap::from_pointee(resources),
+            versions: ArcSwap::from_pointee(versions),
+            turn: tokio::sync::Mutex::default(),
             progress: Progress::default(),
             surroundings: options.surroundings,
             exclusive: options.exclusive,
@@ -100,15 +118,17 @@ impl Registry {
 
     /// The cache of a served kind.
     pub fn resource(&self, def: &ResourceDef) -> Result<Arc<Resource>, Status> {
-        self.inner.resource(def.group, def.plural).ok_or_else(Status::no_such_path)
+        self.find(def.group, def.version, def.plural).ok_or_else(Status::no_such_path)
     }
 
     /// The cache of a served path.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
-        self.inner.resource(group, plural).filter(|resource| resource.def.version == version)
+        let stored = self.inner.resource(group, plural).filter(|resource| resource.def.version == version);
+        let found = stored.or_else(|| self.inner.versions.load().get(&(group, version, plural)).cloned());
+        found.filter(|resource| resource.kind.is_served())
     }
 
-    /// Every resource, in no order.
+    /// Every resource in the version in which it is stored, in no order.
     pub fn resources(&self) -> Vec<Arc<Resource>> {
         self.inner.resources.load().values().cloned().collect()
     }
@@ -195,6 +215,7 @@ pub(crate) fn store_status(error: StoreError) -> Status {
     match error {
         StoreError::Compacted { .. } => Status::expired("The resourceVersion for the provided list is too old."),
         StoreError::Future { asked, current } => too_large(asked, current),
+        StoreError::TooLarge { reason } => Status::new(api::Reason::RequestEntityTooLarge, reason),
         StoreError::Closed { reason } => Status::unavailable(format!("the store is closed: {reason}")),
         other => Status::internal(other),
     }

@@ -4,18 +4,20 @@
 //! take a snapshot and hold no lock. Bounds: the logs' own; one narrow log per name, namespace or node that is
 //! watched at the moment.
 
-use crate::entry::{Entry, NotAnObject, Selectable};
+use crate::entry::{Entry, NotAnObject};
 use crate::event::Event;
 use crate::hook::Hook;
 use crate::log::{Log, NARROW, TooOld, WHOLE};
+use crate::selectable::Selectable;
 use crate::selection::{NODE_FIELD, Selection};
-use api::{Registered, ResourceDef};
+use api::{Registered, ResourceDef, Status};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use store::{Key, Revision};
 
 /// The objects by key, as they were at one revision.
@@ -26,15 +28,22 @@ pub struct Snapshot {
     pub objects: imbl::OrdMap<Key, Arc<Entry>>,
 }
 
+/// A resource in one version: the cache of its objects, which all its versions share, and how this one shows them.
 pub struct Resource {
     pub kind: &'static dyn Registered,
     pub def: &'static ResourceDef,
+    cache: Arc<Cache>,
+    pub(crate) hook: Option<Arc<dyn Hook>>,
+}
+
+struct Cache {
     prefix: String,
-    /// How its objects' JSON begins, up to the metadata's brace.
+    /// How its objects' JSON begins as stored, up to the metadata's brace.
     head: Vec<u8>,
     snapshot: ArcSwap<Snapshot>,
     feed: Mutex<Feed>,
-    pub(crate) hook: Option<Arc<dyn Hook>>,
+    /// The revision of the last load: what the store's watch still tells up to there is in the snapshot already.
+    loaded: AtomicU64,
 }
 
 struct Feed {
@@ -69,10 +78,24 @@ pub(crate) struct Subscription {
     pub(crate) backlog: Vec<Arc<Event>>,
 }
 
+impl Subscription {
+    /// Whether every event of the log is to such a watch what it is to one of everything.
+    pub(crate) fn is_plain(&self, selection: &Selection) -> bool {
+        let within = match self.scope {
+            Scope::Whole => selection.namespace.is_empty() && selection.name.is_empty(),
+            Scope::Namespace(_) => selection.name.is_empty(),
+            Scope::Path(_) => true,
+            // A pod that comes to the node was there before, but not here.
+            Scope::Node(_) => false,
+        };
+        within && !selection.selects()
+    }
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         if self.scope != Scope::Whole {
-            self.resource.feed.lock().narrow.leave(&self.scope, &self.log);
+            self.resource.cache.feed.lock().narrow.leave(&self.scope, &self.log);
         }
     }
 }
@@ -139,19 +162,40 @@ impl Resource {
         let def = kind.def();
         let head = format!(r#"{{"apiVersion":"{}","kind":"{}","metadata":{{"#, def.api_version(), def.kind);
         let whole = Arc::new(Log::new(WHOLE, Revision(0)));
-        Resource {
-            kind,
-            def,
+        let cache = Cache {
             prefix: def.prefix(),
             head: head.into_bytes(),
             snapshot: ArcSwap::default(),
             feed: Mutex::new(Feed { whole, narrow: Narrow::default() }),
-            hook,
+            loaded: AtomicU64::default(),
+        };
+        Resource { kind, def, cache: Arc::new(cache), hook }
+    }
+
+    /// The same objects in another version.
+    pub(crate) fn version(&self, kind: &'static dyn Registered) -> Resource {
+        Resource { kind, def: kind.def(), cache: self.cache.clone(), hook: self.hook.clone() }
+    }
+
+    /// A stored object's JSON as this version shows it. Copies nothing where the objects are stored in this version.
+    ///
+    /// # Errors
+    /// When a stored object does not convert, which is the server's fault.
+    pub fn present(&self, stored: Bytes) -> Result<Bytes, Status> {
+        if self.is_stored_version() {
+            return Ok(stored);
         }
+        let failed = |error| Status::internal(format!("converting a stored object to {}: {error}", self.def.version));
+        self.kind.present(&stored).map(Bytes::from).map_err(failed)
+    }
+
+    /// Whether objects are shown as they are stored.
+    pub fn is_stored_version(&self) -> bool {
+        !self.kind.converts()
     }
 
     pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
+        &self.cache.prefix
     }
 
     pub(crate) fn entry(
@@ -161,19 +205,19 @@ impl Resource {
         value: Bytes,
         selectable: Option<Arc<Selectable>>,
     ) -> Result<Arc<Entry>, NotAnObject> {
-        let entry = Entry::new(key, self.prefix.len(), &self.head, revision, value)?;
+        let entry = Entry::new(key, self.cache.prefix.len(), &self.cache.head, revision, value)?;
         Ok(Arc::new(entry.with_selectable(selectable)))
     }
 
     /// The present objects; cheap, and unaffected by later writes.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
+        self.cache.snapshot.load_full()
     }
 
     /// An object's key in the store; `ResourceDef::key` without making the prefix again.
     pub(crate) fn key(&self, namespace: &str, name: &str) -> String {
-        let mut key = String::with_capacity(self.prefix.len() + namespace.len() + name.len() + 1);
-        key.push_str(&self.prefix);
+        let mut key = String::with_capacity(self.cache.prefix.len() + namespace.len() + name.len() + 1);
+        key.push_str(&self.cache.prefix);
         if self.def.namespaced() {
             key.push_str(namespace);
             key.push('/');
@@ -183,22 +227,28 @@ impl Resource {
     }
 
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Entry>> {
-        self.snapshot.load().objects.get(self.key(namespace, name).as_str()).cloned()
+        self.cache.snapshot.load().objects.get(self.key(namespace, name).as_str()).cloned()
     }
 
     /// Replaces everything by what the store holds; all watches have to start over.
     pub(crate) fn load(&self, revision: Revision, objects: imbl::OrdMap<Key, Arc<Entry>>) {
-        let mut feed = self.feed.lock();
+        let mut feed = self.cache.feed.lock();
         let fresh = Arc::new(Log::new(WHOLE, revision));
         std::mem::replace(&mut feed.whole, fresh).close();
         feed.narrow.close();
-        self.snapshot.store(Arc::new(Snapshot { revision, objects }));
+        self.cache.snapshot.store(Arc::new(Snapshot { revision, objects }));
+        self.cache.loaded.store(revision.0, Ordering::Release);
+    }
+
+    /// What the last load contained.
+    pub(crate) fn loaded(&self) -> Revision {
+        Revision(self.cache.loaded.load(Ordering::Acquire))
     }
 
     /// Makes a batch visible: the tree first, then the logs, both before any reader can come between.
     pub(crate) fn apply(&self, snapshot: Snapshot, events: &[Arc<Event>]) {
-        let feed = self.feed.lock();
-        self.snapshot.store(Arc::new(snapshot));
+        let feed = self.cache.feed.lock();
+        self.cache.snapshot.store(Arc::new(snapshot));
         feed.whole.append(events);
         for event in events {
             feed.narrow.append(event, self.kind);
@@ -207,17 +257,17 @@ impl Resource {
 
     /// Ends all watches: the store is lost.
     pub(crate) fn close(&self) {
-        let mut feed = self.feed.lock();
+        let mut feed = self.cache.feed.lock();
         feed.whole.close();
         feed.narrow.close();
     }
 
     pub(crate) fn prepend_history(&self, events: Vec<Arc<Event>>, floor: Revision) {
-        self.feed.lock().whole.prepend(events, floor);
+        self.cache.feed.lock().whole.prepend(events, floor);
     }
 
     pub(crate) fn log_floor(&self) -> Revision {
-        self.feed.lock().whole.floor()
+        self.cache.feed.lock().whole.floor()
     }
 
     /// A cursor at the first event after `after`, or, without one, the present state and a cursor right after it.
@@ -227,8 +277,8 @@ impl Resource {
         after: Option<Revision>,
     ) -> Result<(Subscription, Arc<Snapshot>), TooOld> {
         let scope = self.scope(selection);
-        let mut feed = self.feed.lock();
-        let snapshot = self.snapshot.load_full();
+        let mut feed = self.cache.feed.lock();
+        let snapshot = self.cache.snapshot.load_full();
         let whole = feed.whole.clone();
         let from = match after {
             Some(after) => whole.index_after(after)?,
@@ -254,7 +304,7 @@ impl Resource {
         let namespaced = self.def.namespaced();
         if !selection.name.is_empty() && (!namespaced || !selection.namespace.is_empty()) {
             let key = self.key(&selection.namespace, &selection.name);
-            return Scope::Path(key[self.prefix.len()..].to_owned());
+            return Scope::Path(key[self.cache.prefix.len()..].to_owned());
         }
         match selection.node() {
             Some(node) if self.def.selectable.contains(&NODE_FIELD) => Scope::Node(node.to_owned()),
@@ -278,9 +328,9 @@ impl Resource {
     /// Where the keys of a namespace (empty: of all) begin.
     pub(crate) fn first_key(&self, namespace: &str) -> String {
         if namespace.is_empty() || !self.def.namespaced() {
-            self.prefix.clone()
+            self.cache.prefix.clone()
         } else {
-            format!("{}{namespace}/", self.prefix)
+            format!("{}{namespace}/", self.cache.prefix)
         }
     }
 }

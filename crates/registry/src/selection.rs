@@ -49,7 +49,7 @@ impl Selection {
         if !within || !self.selects() {
             return within;
         }
-        (self.labels.is_empty() || self.labels.matches(&entry.selectable(kind).labels))
+        (self.labels.is_empty() || self.labels.matches_with(|name| entry.selectable(kind).label(name)))
             && self.fields.matches_with(|path| match path {
                 "metadata.name" => Some(entry.name()),
                 "metadata.namespace" => Some(entry.namespace()),

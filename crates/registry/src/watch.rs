@@ -11,6 +11,7 @@ use crate::registry::{Inner, Registry};
 use crate::resource::{Resource, Snapshot, Subscription};
 use crate::selection::Selection;
 use api::Status;
+use bytes::Bytes;
 use std::sync::Arc;
 use store::{Key, Revision};
 
@@ -37,6 +38,8 @@ pub enum Step {
     /// The initial state is complete, and this is its revision.
     StateEnd(Revision),
     Events(Vec<(EventType, Arc<Event>)>),
+    /// Events as `Event::write_frame` writes them, shared with other watches; whether more are ready.
+    Lines(Bytes, bool),
 }
 
 const STATE_BATCH: usize = 500;
@@ -56,6 +59,7 @@ pub struct Watcher {
     initial: Option<Initial>,
     position: Revision,
     read: Vec<Arc<Event>>,
+    in_lines: bool,
 }
 
 impl Registry {
@@ -92,6 +96,7 @@ impl Registry {
             initial: with_state.then_some(Initial { snapshot, last: None }),
             position,
             read: Vec::new(),
+            in_lines: false,
         })
     }
 }
@@ -104,6 +109,17 @@ impl Watcher {
     /// The revision up to which everything has been delivered; a bookmark may say so.
     pub fn position(&self) -> Revision {
         self.position
+    }
+
+    /// Has it hand out later events as lines where that is possible; others still come one by one.
+    pub fn in_lines(mut self) -> Watcher {
+        self.in_lines = self.subscription.is_plain(&self.selection);
+        self
+    }
+
+    /// How many watches read what this one reads.
+    pub fn crowd(&self) -> usize {
+        self.subscription.log.readers()
     }
 
     /// What is ready; `None`: nothing, wait for `changed`.
@@ -128,6 +144,9 @@ impl Watcher {
             self.inner.progress.health()?;
             self.wake.mark_unchanged();
             let applied = self.inner.progress.applied();
+            if self.in_lines {
+                return self.next_lines(applied);
+            }
             let mut read = std::mem::take(&mut self.read);
             let subscription = &mut self.subscription;
             subscription.log.read(subscription.index, EVENTS_BATCH, &mut read).map_err(|_| self.lagged())?;
@@ -147,6 +166,19 @@ impl Watcher {
                 return Ok(Some(Step::Events(delivered)));
             }
         }
+    }
+
+    fn next_lines(&mut self, applied: Revision) -> Result<Option<Step>, Status> {
+        let log = &self.subscription.log;
+        let Some(piece) = log.piece(self.subscription.index).map_err(|_| self.lagged())? else {
+            self.position = self.position.max(applied);
+            return Ok(None);
+        };
+        let more = log.end_index() > piece.end;
+        self.subscription.index = piece.end;
+        // Later events of the same revision may still follow: only the one before is complete.
+        self.position = self.position.max(Revision(piece.reached.0.saturating_sub(1)));
+        Ok(Some(Step::Lines(piece.lines, more)))
     }
 
     /// Returns when `try_next` may have something new. Cancel-safe.

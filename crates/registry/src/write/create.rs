@@ -1,10 +1,11 @@
 //! Create: a new object under a given or generated name.
 
+use super::books::{Booking, book};
 use super::{Write, Written, encode, metadata};
 use crate::admission::Operation;
 use crate::registry::Registry;
 use crate::resource::Resource;
-use crate::surroundings::suffix;
+use crate::surroundings::{second, suffix};
 use api::{Object, Reason, Status};
 use store::{Expect, Key};
 
@@ -25,16 +26,18 @@ impl Registry {
         metadata::place(resource, object.meta_mut(), namespace)?;
         let prefix = object.meta().generate_name.clone().unwrap_or_default();
         if prefix.is_empty() || !object.name().is_empty() {
-            return self.create_named(resource, write, object).await;
+            return self.create_named(resource, write, &Booking::Update, object).await;
         }
         for _ in 1..NAMES_MAX {
-            let tried = self.create_named(resource, write, self.named(&prefix, object.boxed())).await;
+            let named = self.named(&prefix, object.boxed());
+            let tried = self.create_named(resource, write, &Booking::Update, named).await;
             match tried {
                 Err(status) if status.reason == Reason::AlreadyExists => continue,
                 other => return other,
             }
         }
-        self.create_named(resource, write, self.named(&prefix, object)).await.map_err(|mut status| {
+        let named = self.named(&prefix, object);
+        self.create_named(resource, write, &Booking::Update, named).await.map_err(|mut status| {
             if status.reason == Reason::AlreadyExists {
                 status.message.push_str(", the server was not able to generate a unique name for the object");
             }
@@ -51,15 +54,18 @@ impl Registry {
         object
     }
 
-    async fn create_named(
+    pub(super) async fn create_named(
         &self,
         resource: &Resource,
         write: &Write<'_>,
+        booking: &Booking<'_>,
         mut object: Box<dyn Object>,
     ) -> Result<Written, Status> {
         metadata::prepare_create(object.as_mut(), self.inner.surroundings.as_ref())?;
         object.prepare_create();
         object.defaults();
+        let now = second(self.inner.surroundings.now());
+        let managed_fields = book(resource, write, booking, None, object.as_mut(), now)?;
         let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
         let attempt = write.attempt(resource, Operation::Create, &namespace, &name);
         write.admission.mutate(&attempt, object.as_mut(), None).await?;
@@ -69,23 +75,24 @@ impl Registry {
         };
         let mut errors = api::meta::validate(resource.kind, object.meta());
         errors.extend(object.validate());
+        errors.extend(object.validate_create());
         if !errors.is_empty() {
             return Err(Status::invalid(resource.def, &name, &errors));
         }
         write.admission.validate(&attempt, Some(object.as_ref()), None).await?;
         let key: Key = resource.key(&namespace, &name).into();
-        let value = encode(object.as_mut())?;
+        let value = encode(object.as_mut(), &managed_fields)?;
         let written = if write.dry_run {
             if resource.get(&namespace, &name).is_some() {
                 return Err(Status::already_exists(resource.def, &name));
             }
             let entry = resource.entry(key, Default::default(), value, None).map_err(Status::internal)?;
-            Written { entry, uncommitted: true, warnings: Vec::new() }
+            Written { uncommitted: true, ..Written::of(entry) }
         } else {
             let entry = self.put(resource, &key, Expect::Absent, object.as_ref(), value).await?;
             Written::of(entry.ok_or_else(|| Status::already_exists(resource.def, &name))?)
         };
         drop(claim);
-        Ok(written)
+        Ok(Written { created: true, ..written })
     }
 }

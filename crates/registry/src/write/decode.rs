@@ -1,7 +1,7 @@
 //! From a client's JSON to a typed object, with the complaints that field validation asks for.
 
 use crate::resource::Resource;
-use api::schema::{DecodeError, check};
+use api::schema::DecodeError;
 use api::{Object, Reason, Status};
 
 /// How much of a body is shown in a complaint about all of it, as upstream shows.
@@ -65,7 +65,7 @@ pub fn decode_body(resource: &Resource, json: &[u8], validation: FieldValidation
         let (kind, version) = (def.kind, def.version);
         Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
     };
-    let checked = check(def.message, json).map_err(|error| match error {
+    let checked = resource.kind.check(json).map_err(|error| match error {
         DecodeError::Size => Status::too_large(api::schema::decode::SIZE_MAX),
         DecodeError::Syntax(why) => unrecognized(def.kind, &why, json),
         other => cannot(&other),

@@ -90,7 +90,7 @@ impl Registry {
                 }
             }
             Plan::Mark => {
-                let value = encode(object.as_mut())?;
+                let value = encode(object.as_mut(), entry.managed_fields())?;
                 if write.dry_run {
                     let marked = resource.entry(entry.key().clone(), entry.revision, value, None);
                     return Ok(Some(Deleted::Pending(Written::of(marked.map_err(Status::internal)?))));

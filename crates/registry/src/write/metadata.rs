@@ -2,7 +2,7 @@
 
 use crate::resource::Resource;
 use crate::surroundings::{Surroundings, second, uid};
-use api::{Object, Reason, Status};
+use api::{FieldError, FieldPath, Object, Reason, ResourceDef, Status};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 fn given(text: &Option<String>) -> Option<&str> {
@@ -74,6 +74,7 @@ pub(super) fn prepare_update(resource: &Resource, new: &mut ObjectMeta, old: &Ob
         return Err(Status::conflict(resource.def, name, &why));
     }
     match given(&new.resource_version) {
+        None | Some("0") if !resource.def.unconditional_update => return Err(unconditional(resource, name)),
         // An unconditional update: whatever the object is now is what it replaces.
         None | Some("0") => new.resource_version.clone_from(&old.resource_version),
         version if version != old.resource_version.as_deref() => return Err(Status::modified(resource.def, name)),
@@ -99,10 +100,15 @@ pub(super) fn prepare_update(resource: &Resource, new: &mut ObjectMeta, old: &Ob
     if old.deletion_grace_period_seconds.is_some() && new.deletion_grace_period_seconds.is_none() {
         new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
     }
-    if new.managed_fields.is_none() {
-        new.managed_fields.clone_from(&old.managed_fields);
-    }
     Ok(())
+}
+
+/// An update that does not say what it replaces, of a kind where it must. Upstream names the resource, not the kind.
+fn unconditional(resource: &Resource, name: &str) -> Status {
+    let path = FieldPath::new("metadata").child("resourceVersion");
+    let error = FieldError::invalid(path, &0, "must be specified for an update");
+    let def = ResourceDef { kind: resource.def.plural, ..*resource.def };
+    Status::invalid(&def, name, &[error])
 }
 
 /// The next generation where the desired state changed.

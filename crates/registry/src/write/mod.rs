@@ -2,9 +2,10 @@
 //!
 //! Invariants: no write without its admission; a lost compare-and-swap runs the whole attempt again on the fresh
 //! object; a write that changes nothing is not committed; a dry run does everything but commit. Bound: `TRIES_MAX`
-//! attempts.
+//! attempts. The managed fields of an object in the hands of a writer are apart from it, as bytes.
 
 mod apply;
+mod books;
 mod collection;
 mod create;
 mod decode;
@@ -13,16 +14,18 @@ mod metadata;
 mod patch;
 mod update;
 
+pub use apply::{Apply, MayCreate};
 pub use decode::{Decoded, FieldValidation, decode_body};
 pub use delete::{DeleteRequest, Deleted, Propagation};
 pub use patch::{Patch, PatchKind, Pick};
 pub use update::{Change, Current, Part};
 
 use crate::admission::{Admission, Attempt, Operation};
-use crate::entry::{Entry, Selectable};
+use crate::entry::Entry;
 use crate::json;
 use crate::registry::{Registry, store_status};
 use crate::resource::Resource;
+use crate::selectable::Selectable;
 use api::user::User;
 use api::{Object, Status, Subresource};
 use bytes::Bytes;
@@ -39,6 +42,8 @@ pub struct Write<'a> {
     pub admission: &'a dyn Admission,
     pub dry_run: bool,
     pub subresource: Option<Subresource>,
+    /// Who manages the fields that are written; `None` for a write that nobody is to be seen behind.
+    pub manager: Option<&'a str>,
 }
 
 impl<'a> Write<'a> {
@@ -65,6 +70,8 @@ pub struct Written {
     pub entry: Arc<Entry>,
     /// A dry run that would have created the object: there is no resourceVersion to show.
     pub uncommitted: bool,
+    /// Whether there was no object before.
+    pub created: bool,
     pub warnings: Vec<String>,
 }
 
@@ -75,7 +82,7 @@ impl Written {
     }
 
     fn of(entry: Arc<Entry>) -> Written {
-        Written { entry, uncommitted: false, warnings: Vec::new() }
+        Written { entry, uncommitted: false, created: false, warnings: Vec::new() }
     }
 }
 
@@ -133,8 +140,11 @@ impl Registry {
     }
 }
 
-pub(crate) fn encode(object: &mut dyn Object) -> Result<Bytes, Status> {
-    json::stored(object).map(Bytes::from).map_err(|error| Status::internal(format!("encoding an object: {error}")))
+/// The bytes to be stored, with these managed fields.
+pub(crate) fn encode(object: &mut dyn Object, managed_fields: &[u8]) -> Result<Bytes, Status> {
+    json::stored(object, managed_fields)
+        .map(Bytes::from)
+        .map_err(|error| Status::internal(format!("encoding an object: {error}")))
 }
 
 /// A stored object, decoded; that it does not decode is the server's fault.

@@ -3,12 +3,13 @@
 //! Invariant: a patch that names no resourceVersion is applied again to the fresh object when it lost the race.
 
 use super::decode::{FieldValidation, decode_body};
-use super::{Part, Write, Written, apply};
+use super::{Part, Write, Written};
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::write::update::Current;
 use api::schema::{PatchError, strategic_merge};
 use api::{Object, Reason, Status};
+use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{StatusCause, StatusDetails};
 use serde_json::Value;
 
@@ -17,8 +18,6 @@ pub enum PatchKind {
     Json,
     Merge,
     Strategic,
-    /// Server-side apply.
-    Apply,
 }
 
 /// Operations of one JSON patch, as upstream bounds them.
@@ -27,7 +26,7 @@ const OPERATIONS_MAX: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Patch {
     pub kind: PatchKind,
-    pub body: bytes::Bytes,
+    pub body: Bytes,
     pub validation: FieldValidation,
 }
 
@@ -54,9 +53,12 @@ impl Registry {
         pick: Option<Pick<'_>>,
     ) -> Result<Written, Status> {
         let parsed = parse(resource, patch)?;
+        // Managed fields are as long as all the rest, and hardly a patch is about them.
+        let concerns_managers = memchr::memmem::find(&patch.body, b"managedFields").is_some();
         let mut warnings = Vec::new();
         let mut change = |current: &Current<'_>| {
-            let patched = patched(resource, &parsed, current)?;
+            let json = if concerns_managers { current.entry.json() } else { current.entry.unmanaged_json() };
+            let patched = patched(resource, &parsed, json)?;
             let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
             let decoded = decode_body(resource, &json, patch.validation).map_err(|status| strict(resource, status))?;
             super::metadata::check_name(resource, decoded.object.meta(), namespace, name)?;
@@ -93,12 +95,12 @@ fn parse(resource: &Resource, patch: &Patch) -> Result<Parsed, Status> {
             "application/apply-patch+yaml",
         ])),
         PatchKind::Strategic => serde_json::from_slice(&patch.body).map(Parsed::Strategic).map_err(malformed),
-        PatchKind::Apply => Err(apply::refused()),
     }
 }
 
-fn patched(resource: &Resource, patch: &Parsed, current: &Current<'_>) -> Result<Value, Status> {
-    let mut value: Value = serde_json::from_slice(&current.entry.json()).map_err(Status::internal)?;
+fn patched(resource: &Resource, patch: &Parsed, stored: Bytes) -> Result<Value, Status> {
+    let json = resource.present(stored)?;
+    let mut value: Value = serde_json::from_slice(&json).map_err(Status::internal)?;
     match patch {
         Parsed::Json(operations) => {
             json_patch::patch(&mut value, operations).map_err(|error| unprocessable(&error))?;

@@ -1,12 +1,15 @@
 //! Update: the write loop of everything that changes an object that is there.
 
+use super::apply::MayCreate;
+use super::books::{Booking, book, is_same};
 use super::{Swap, Write, Written, contended, decode_stored, encode, metadata};
 use crate::admission::Operation;
 use crate::entry::Entry;
 use crate::registry::Registry;
 use crate::resource::Resource;
+use crate::surroundings::second;
 use crate::write::TRIES_MAX;
-use api::{Object, Status, Subresource};
+use api::{Object, Reason, Status, Subresource};
 use std::sync::Arc;
 use store::{Expect, Op};
 
@@ -48,6 +51,37 @@ impl Registry {
         self.update(resource, write, part, namespace, name, &mut change).await
     }
 
+    /// Replaces the object by the one a client sent, or creates it where it is not there.
+    pub async fn replace_or_create(
+        &self,
+        resource: &Resource,
+        write: &Write<'_>,
+        namespace: &str,
+        name: &str,
+        object: Box<dyn Object>,
+        may_create: MayCreate<'_>,
+    ) -> Result<Written, Status> {
+        for _ in 0..TRIES_MAX {
+            match self.replace(resource, write, Part::Object, namespace, name, object.boxed()).await {
+                Err(status) if status.reason == Reason::NotFound => {}
+                other => return other,
+            }
+            may_create()?;
+            let mut new = object.boxed();
+            if let Some(uid) = new.meta().uid.as_deref().filter(|uid| !uid.is_empty()) {
+                let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
+                return Err(Status::conflict(resource.def, name, &why));
+            }
+            new.meta_mut().resource_version = None;
+            match self.create(resource, write, namespace, new).await {
+                // Somebody else created it meanwhile: it is replaced.
+                Err(status) if status.reason == Reason::AlreadyExists && !write.dry_run => {}
+                other => return other,
+            }
+        }
+        Err(contended(resource, name))
+    }
+
     /// Changes the object that is there.
     pub async fn update(
         &self,
@@ -63,7 +97,9 @@ impl Registry {
             let entry = resource.get(namespace, name).ok_or_else(|| Status::not_found(resource.def, name))?;
             let old = decode_stored(resource, &entry)?;
             let new = change(&Current { object: old.as_ref(), entry: &entry })?;
-            if let Some(written) = self.attempt_update(resource, write, part, &entry, old.as_ref(), new).await? {
+            let booking = Booking::Update;
+            let attempt = self.attempt_update(resource, write, part, &booking, &entry, old.as_ref(), new);
+            if let Some(written) = attempt.await? {
                 return Ok(written);
             }
         }
@@ -71,11 +107,12 @@ impl Registry {
     }
 
     /// One attempt; `None` when somebody else was first.
-    async fn attempt_update(
+    pub(super) async fn attempt_update(
         &self,
         resource: &Resource,
         write: &Write<'_>,
         part: Part,
+        booking: &Booking<'_>,
         entry: &Arc<Entry>,
         old: &dyn Object,
         mut new: Box<dyn Object>,
@@ -88,6 +125,8 @@ impl Registry {
             Part::Given => {}
         }
         new.defaults();
+        let now = second(self.inner.surroundings.now());
+        let managed_fields = book(resource, write, booking, Some(entry), new.as_mut(), now)?;
         let attempt = write.attempt(resource, Operation::Update, namespace, name);
         write.admission.mutate(&attempt, new.as_mut(), Some(old)).await?;
         // Being given a node is not a change of what the pod's author wanted.
@@ -108,10 +147,10 @@ impl Registry {
             return Err(Status::invalid(resource.def, name, &errors));
         }
         write.admission.validate(&attempt, Some(new.as_ref()), Some(old)).await?;
-        let value = encode(new.as_mut())?;
+        let value = encode(new.as_mut(), &managed_fields)?;
         let written = if self.is_last_finalizer(resource, new.as_ref(), old) {
             self.remove_finalized(resource, write, entry, value).await?
-        } else if value == *entry.value() {
+        } else if is_same(entry, &value, &managed_fields) {
             Some(Written::of(entry.clone()))
         } else if write.dry_run {
             let entry = resource.entry(entry.key().clone(), entry.revision, value, None).map_err(Status::internal)?;

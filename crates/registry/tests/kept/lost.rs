@@ -83,7 +83,7 @@ async fn open(dir: &tempfile::TempDir) -> (Arc<Registry>, Arc<Failure>) {
 async fn create(registry: &Registry, name: &str) -> Result<(), api::Status> {
     let maps = registry.resource(&ConfigMap::DEF).unwrap();
     let user = User::component("test");
-    let write = Write { user: &user, admission: &Open, dry_run: false, subresource: None };
+    let write = Write { user: &user, admission: &Open, dry_run: false, subresource: None, manager: Some("test") };
     let object = maps.kind.from_value(json!({"metadata": {"name": name}})).unwrap();
     registry.create(&maps, &write, "ns", object).await.map(drop)
 }

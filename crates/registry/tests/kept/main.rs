@@ -3,7 +3,9 @@
 
 mod deletes;
 mod lost;
+mod managed;
 mod open;
 mod reads;
+mod shared;
 mod watches;
 mod writes;

@@ -76,7 +76,7 @@ impl Kept {
     }
 
     pub(crate) fn write(&self) -> Write<'_> {
-        Write { user: &self.user, admission: &Open, dry_run: false, subresource: None }
+        Write { user: &self.user, admission: &Open, dry_run: false, subresource: None, manager: Some("test") }
     }
 
     pub(crate) async fn create(&self, resource: &Resource, value: Value) -> Result<Written, Status> {

@@ -21,6 +21,16 @@ async fn watch(kept: &Kept, resource: &Arc<Resource>, selection: Selection, star
     kept.registry.watch(resource, selection, start).await.unwrap()
 }
 
+fn line(line: &[u8]) -> String {
+    let event: serde_json::Value = serde_json::from_slice(line).unwrap();
+    let sign = match event["type"].as_str().unwrap() {
+        "ADDED" => '+',
+        "MODIFIED" => '~',
+        _ => '-',
+    };
+    format!("{sign}{}", event["object"]["metadata"]["name"].as_str().unwrap())
+}
+
 /// Everything up to a revision, as `+a ~a -a`, `=N` for the end of the initial state.
 async fn told(watcher: &mut Watcher, until: Revision) -> String {
     let mut told = Vec::new();
@@ -38,6 +48,7 @@ async fn told(watcher: &mut Watcher, until: Revision) -> String {
                 };
                 format!("{sign}{}", event.entry(*kind).name())
             })),
+            Some(Step::Lines(lines, _)) => told.extend(lines.split_inclusive(|byte| *byte == b'\n').map(line)),
             None if watcher.position() < until => {
                 tokio::time::timeout(Duration::from_secs(10), watcher.changed()).await.unwrap();
             }
@@ -72,6 +83,61 @@ async fn each_watcher_hears_what_concerns_it() {
     assert_eq!(told(&mut watchers[4], until).await, "+a +b -a -b");
     assert!(watchers[2].try_next().unwrap().is_none());
     assert_eq!(watchers[2].position(), until, "a bookmark may say so");
+}
+
+#[tokio::test]
+async fn lines_say_what_events_do_and_are_shared() {
+    let kept = Kept::new().await;
+    let named = Selection { name: "b".to_owned(), ..Selection::all("ns") };
+    let mut watchers = Vec::new();
+    for selection in [Selection::all(""), Selection::all("ns"), named, labelled("app=x")] {
+        watchers.push(watch(&kept, &kept.maps, selection, Start::Now).await.in_lines());
+    }
+    let mut others = [watch(&kept, &kept.maps, Selection::all(""), Start::Now).await.in_lines()];
+    kept.map("a", "x").await;
+    kept.map("b", "y").await;
+    kept.relabel("a", "y").await;
+    kept.delete(&kept.maps, "b").await.unwrap();
+    let until = kept.registry.revision();
+    let mut all = Vec::new();
+    for watcher in &mut watchers[1..] {
+        all.push(told(watcher, until).await);
+    }
+    assert_eq!(all, ["+a +b ~a -b", "+b -b", "+a -a"]);
+    let (Some(Step::Lines(one, false)), Some(Step::Lines(two, false))) =
+        (watchers[0].try_next().unwrap(), others[0].try_next().unwrap())
+    else {
+        panic!("no lines")
+    };
+    assert_eq!(one.as_ptr(), two.as_ptr(), "made once");
+    assert_eq!(one.iter().filter(|byte| **byte == b'\n').count(), 4);
+    kept.map("c", "x").await;
+    let until = kept.registry.revision();
+    assert_eq!(
+        (told(&mut watchers[0], until).await, told(&mut others[0], until).await),
+        ("+c".to_owned(), "+c".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_long_backlog_comes_in_pieces() {
+    let kept = Kept::new().await;
+    let mut watchers = [
+        watch(&kept, &kept.maps, Selection::all("ns"), Start::Now).await.in_lines(),
+        watch(&kept, &kept.maps, Selection::all("ns"), Start::Now).await.in_lines(),
+    ];
+    let mut want = Vec::new();
+    for index in 0..300 {
+        let name = format!("{index:0>200}");
+        kept.map(&name, "x").await;
+        want.push(format!("+{name}"));
+    }
+    let Some(Step::Lines(first, true)) = watchers[0].try_next().unwrap() else {
+        panic!("not a first piece of several")
+    };
+    assert!((32 << 10..=64 << 10).contains(&first.len()), "{}", first.len());
+    let until = kept.registry.revision();
+    assert_eq!(told(&mut watchers[1], until).await, want.join(" "));
 }
 
 #[tokio::test]
@@ -125,7 +191,9 @@ async fn a_deleted_object_carries_the_revision_of_its_deletion() {
     let object: serde_json::Value = serde_json::from_slice(&event.object(*kind)).unwrap();
     assert_eq!(object["metadata"]["resourceVersion"], "2");
     assert_eq!(object["metadata"]["labels"], json!({"app": "x"}));
-    assert!(event.frame(*kind).starts_with(br#"{"type":"DELETED","object":{"apiVersion":"v1","#));
+    let mut frame = Vec::new();
+    event.write_frame(*kind, &mut frame);
+    assert!(frame.starts_with(br#"{"type":"DELETED","object":{"apiVersion":"v1","#));
 }
 
 #[tokio::test]
@@ -165,7 +233,7 @@ async fn a_watcher_that_falls_behind_is_ended() {
     let mut slow = watch(&kept, &kept.maps, named, Start::Now).await;
     kept.map("a", "0").await;
     // More than the log of one object holds by its bytes.
-    for round in 0..70 {
+    for round in 0..90 {
         let data = json!({"data": {"k": format!("{round}{}", "x".repeat(100_000))}});
         kept.patch(&kept.maps, "a", data).await.unwrap();
     }
