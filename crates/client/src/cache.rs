@@ -4,8 +4,9 @@
 //! state in between (a slow consumer gets one `Change` from what it knew to what is); `old` is what that consumer
 //! was told before. Bound: one entry per live object, and per consumer at most one pending entry per changed key.
 
+use crate::cached::Cached;
 use crate::transport::{EventType, RawEvent, Transport, WatchRequest};
-use api::{Kind, Reason, Status};
+use api::{Reason, Status};
 use futures::StreamExt;
 use parking_lot::{Mutex, RwLock};
 use std::any::{Any, TypeId};
@@ -39,7 +40,7 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
-    pub(crate) fn get<K: Kind>(&self, transport: &Arc<dyn Transport>, scope: Scope) -> Cache<K> {
+    pub(crate) fn get<K: Cached>(&self, transport: &Arc<dyn Transport>, scope: Scope) -> Cache<K> {
         let mut by_kind = self.by_kind.lock();
         let entry = by_kind.entry((TypeId::of::<K>(), scope.clone())).or_insert_with(|| {
             let shared = Arc::new(Shared::<K>::default());
@@ -75,6 +76,18 @@ struct PendingQueue<K> {
     told: HashMap<ObjectKey, Option<Arc<K>>>,
 }
 
+/// Room that a queue keeps when it is empty; what a burst took beyond that is given back.
+const QUEUE_ROOM: usize = 256;
+
+impl<K> PendingQueue<K> {
+    fn shrink(&mut self) {
+        if self.told.capacity() > 2 * QUEUE_ROOM {
+            self.told.shrink_to(QUEUE_ROOM);
+            self.order.shrink_to(QUEUE_ROOM);
+        }
+    }
+}
+
 /// All objects of a kind (and scope), kept current by a watch.
 pub struct Cache<K> {
     shared: Arc<Shared<K>>,
@@ -86,7 +99,7 @@ impl<K> Clone for Cache<K> {
     }
 }
 
-impl<K: Kind> Cache<K> {
+impl<K: Cached> Cache<K> {
     /// Returns when the first full state has been read.
     pub async fn synced(&self) {
         let mut synced = self.shared.synced.subscribe();
@@ -155,7 +168,7 @@ pub struct Changes<K> {
     pending: Arc<Pending<K>>,
 }
 
-impl<K: Kind> Changes<K> {
+impl<K: Cached> Changes<K> {
     /// The next change; waits for one. Cancel-safe.
     pub async fn next(&mut self) -> Change<K> {
         loop {
@@ -172,7 +185,10 @@ impl<K: Kind> Changes<K> {
             // The lock order is objects, then queue, here as in `Shared::set`.
             let objects = self.cache.shared.objects.read();
             let mut queue = self.pending.queue.lock();
-            let key = queue.order.pop_front()?;
+            let Some(key) = queue.order.pop_front() else {
+                queue.shrink();
+                return None;
+            };
             let old = queue.told.remove(&key).flatten();
             let new = objects.get(&key).cloned();
             let unchanged = match (&old, &new) {
@@ -187,7 +203,7 @@ impl<K: Kind> Changes<K> {
     }
 }
 
-impl<K: Kind> Shared<K> {
+impl<K: Cached> Shared<K> {
     /// Puts a key's new state and tells the consumers.
     fn set(&self, key: ObjectKey, new: Option<Arc<K>>) {
         let mut objects = self.objects.write();
@@ -212,39 +228,31 @@ impl<K: Kind> Shared<K> {
     }
 }
 
-fn key_of<K: Kind>(object: &K) -> ObjectKey {
-    let meta = object.metadata();
-    let name = meta.name.as_deref().unwrap_or_default();
-    match meta.namespace.as_deref() {
-        Some(namespace) if K::DEF.namespaced() => format!("{namespace}/{name}").into(),
-        _ => name.into(),
-    }
-}
-
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 
 /// Keeps a cache current until nobody holds it: watch, resume at the last revision, start over when told `Expired`.
-async fn follow<K: Kind>(shared: Weak<Shared<K>>, transport: Arc<dyn Transport>, scope: Scope) {
+async fn follow<K: Cached>(shared: Weak<Shared<K>>, transport: Arc<dyn Transport>, scope: Scope) {
     let mut revision = String::new();
     let mut wait = RETRY_FIRST;
+    let mut shelf = K::Shelf::default();
     while shared.strong_count() > 0 {
         let request = WatchRequest {
-            def: &K::DEF,
+            def: &K::RESOURCE,
             namespace: scope.namespace.clone(),
             label_selector: scope.label_selector.clone(),
             field_selector: scope.field_selector.clone(),
             resource_version: revision.clone(),
         };
         let before = revision.clone();
-        let ended = one_watch(&shared, transport.as_ref(), request, &mut revision).await;
+        let ended = one_watch(&shared, transport.as_ref(), request, &mut revision, &mut shelf).await;
         if revision != before {
             wait = RETRY_FIRST;
         }
         match ended {
             Ok(()) => continue,
             Err(status) if matches!(status.reason, Reason::Expired | Reason::Gone) => revision.clear(),
-            Err(status) => tracing::debug!(kind = K::DEF.kind, %status, "watch ended; it is resumed"),
+            Err(status) => tracing::debug!(kind = K::RESOURCE.kind, %status, "watch ended; it is resumed"),
         }
         // A back-off, not a synchronisation: the server is away or refuses.
         tokio::time::sleep(wait).await;
@@ -252,11 +260,12 @@ async fn follow<K: Kind>(shared: Weak<Shared<K>>, transport: Arc<dyn Transport>,
     }
 }
 
-async fn one_watch<K: Kind>(
+async fn one_watch<K: Cached>(
     shared: &Weak<Shared<K>>,
     transport: &dyn Transport,
     request: WatchRequest,
     revision: &mut String,
+    shelf: &mut K::Shelf,
 ) -> Result<(), Status> {
     // While the present state streams in, what is not in it must be found: it was deleted while we did not look.
     let mut initial: Option<std::collections::HashSet<ObjectKey>> =
@@ -274,21 +283,20 @@ async fn one_watch<K: Kind>(
             *revision = mark.metadata.resource_version;
             continue;
         }
-        let object: K = serde_json::from_slice(&object)
-            .map_err(|error| Status::internal(format!("decoding a {}: {error}", K::DEF.kind)))?;
-        let seen = object.metadata().resource_version.clone().unwrap_or_default();
-        let key = key_of(&object);
+        let object = K::decode(&object, shelf)
+            .map_err(|error| Status::internal(format!("decoding a {}: {error}", K::RESOURCE.kind)))?;
+        let key = object.key();
         if let Some(initial) = &mut initial {
             initial.insert(key.clone());
         } else {
-            *revision = seen;
+            object.meta().resource_version.clone_into(revision);
         }
         shared.set(key, (kind != EventType::Deleted).then(|| Arc::new(object)));
     }
     Ok(())
 }
 
-fn finish_initial<K: Kind>(shared: &Shared<K>, initial: Option<std::collections::HashSet<ObjectKey>>) {
+fn finish_initial<K: Cached>(shared: &Shared<K>, initial: Option<std::collections::HashSet<ObjectKey>>) {
     if let Some(initial) = initial {
         let gone: Vec<ObjectKey> =
             shared.objects.read().keys().filter(|key| !initial.contains(*key)).cloned().collect();

@@ -3,8 +3,10 @@
 //! Invariants: an object that several consumers watch is decoded once per process; a cached object is never changed.
 
 mod cache;
+mod cached;
 mod config;
 mod grouped;
+pub mod pods;
 mod remote;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -13,9 +15,11 @@ mod typed;
 mod unverified;
 
 pub use cache::{Cache, Change, Changes, ObjectKey, Scope as CacheScope};
+pub use cached::{Cached, Labels, Meta};
 pub use config::{Config, ConfigError, Credentials};
 pub use grouped::Grouped;
+pub use pods::PodView;
 pub use remote::Remote;
 pub use transport::{EventType, PatchType, RawEvent, RawEvents, Request, Transport, Verb, WatchRequest};
 pub use typed::{Client, DeleteOptions, ListOptions};
-pub use unverified::presented_certificates;
+pub use unverified::{presented_certificates, unverified_tls};

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::{Method, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyDataStream, BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HttpClient;
@@ -23,6 +23,12 @@ const ANSWER_BYTES_MAX: usize = 1 << 30;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// One watch event is no larger than this: objects are at most 3 MiB, and 1.5 MiB in etcd.
 const EVENT_BYTES_MAX: usize = 8 << 20;
+
+/// What the server may send ahead of being read, in one answer and in all.
+const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+/// A server's chunk comes in one frame.
+const FRAME_BYTES_MAX: u32 = 256 << 10;
 
 /// An API server at an address.
 pub struct Remote {
@@ -58,7 +64,10 @@ impl Remote {
             .http2_keep_alive_interval(Duration::from_secs(10))
             .http2_keep_alive_timeout(Duration::from_secs(10))
             .http2_keep_alive_while_idle(true)
-            .http2_adaptive_window(true)
+            // What is not read yet may be so much: a list streams at full speed, and one watch cannot hold up the others.
+            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_max_frame_size(FRAME_BYTES_MAX)
             .build(https);
         Ok(Remote { http, config })
     }
@@ -215,40 +224,70 @@ struct Frame<'a> {
     object: &'a RawValue,
 }
 
-/// Cuts a watch's body into events at its newlines.
-fn events(body: Incoming) -> RawEvents {
-    let state = (body.into_data_stream(), BytesMut::new(), false);
-    futures::stream::unfold(state, |(mut body, mut buffer, ended)| async move {
-        if ended {
-            return None;
-        }
-        loop {
-            if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-                let line = buffer.split_to(end + 1);
-                let event = parse(&line);
-                let ended = event.is_err();
-                return Some((event, (body, buffer, ended)));
-            }
-            if buffer.len() > EVENT_BYTES_MAX {
-                let error = Status::internal(format!("a watch event is larger than {EVENT_BYTES_MAX} bytes"));
-                return Some((Err(error), (body, buffer, true)));
-            }
-            match body.next().await {
-                Some(Ok(chunk)) => buffer.extend_from_slice(&chunk),
-                Some(Err(error)) => {
-                    let error = Status::unavailable(format!("the watch broke off: {error}"));
-                    return Some((Err(error), (body, buffer, true)));
-                }
-                None => return None,
-            }
-        }
-    })
-    .boxed()
+/// A watch's body, cut into events at its newlines.
+struct Lines {
+    body: BodyDataStream<Incoming>,
+    /// What came last and is not given out yet.
+    chunk: Bytes,
+    /// The beginning of a line that goes on in `chunk`.
+    begun: BytesMut,
+    ended: bool,
 }
 
-fn parse(line: &[u8]) -> Result<RawEvent, Status> {
+impl Lines {
+    async fn next(&mut self) -> Option<Result<RawEvent, Status>> {
+        if self.ended {
+            return None;
+        }
+        let event = self.line().await?.and_then(parse);
+        self.ended = event.is_err();
+        Some(event)
+    }
+
+    /// The next line, its newline included; a part of its chunk, unless it came in several.
+    async fn line(&mut self) -> Option<Result<Bytes, Status>> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.chunk) {
+                let line = self.chunk.split_to(end + 1);
+                if self.begun.is_empty() {
+                    return Some(Ok(line));
+                }
+                self.begun.extend_from_slice(&line);
+                return Some(Ok(self.begun.split().freeze()));
+            }
+            self.begun.extend_from_slice(&self.chunk);
+            self.chunk.clear();
+            if self.begun.len() > EVENT_BYTES_MAX {
+                return Some(Err(Status::internal(format!("a watch event is larger than {EVENT_BYTES_MAX} bytes"))));
+            }
+            match self.body.next().await? {
+                Ok(chunk) => self.chunk = chunk,
+                Err(error) => return Some(Err(Status::unavailable(format!("the watch broke off: {error}")))),
+            }
+        }
+    }
+}
+
+fn events(body: Incoming) -> RawEvents {
+    let lines = Lines { body: body.into_data_stream(), chunk: Bytes::new(), begun: BytesMut::new(), ended: false };
+    futures::stream::unfold(lines, |mut lines| async move { lines.next().await.map(|event| (event, lines)) }).boxed()
+}
+
+/// How servers write the events that are many, upstream's too: then the object is a part of the line as it stands.
+const PLAIN: [(&[u8], EventType); 3] = [
+    (br#"{"type":"ADDED","object":"#, EventType::Added),
+    (br#"{"type":"MODIFIED","object":"#, EventType::Modified),
+    (br#"{"type":"DELETED","object":"#, EventType::Deleted),
+];
+
+fn parse(line: Bytes) -> Result<RawEvent, Status> {
+    for (head, kind) in PLAIN {
+        if line.starts_with(head) && line.ends_with(b"}}\n") {
+            return Ok(RawEvent { kind, object: line.slice(head.len()..line.len() - 2) });
+        }
+    }
     let frame: Frame<'_> =
-        serde_json::from_slice(line).map_err(|error| Status::internal(format!("decoding a watch event: {error}")))?;
+        serde_json::from_slice(&line).map_err(|error| Status::internal(format!("decoding a watch event: {error}")))?;
     let kind = match frame.kind {
         "ADDED" => EventType::Added,
         "MODIFIED" => EventType::Modified,
@@ -261,7 +300,7 @@ fn parse(line: &[u8]) -> Result<RawEvent, Status> {
         }
         other => return Err(Status::internal(format!("an unknown watch event type {other:?}"))),
     };
-    Ok(RawEvent { kind, object: Bytes::copy_from_slice(frame.object.get().as_bytes()) })
+    Ok(RawEvent { kind, object: line.slice_ref(frame.object.get().as_bytes()) })
 }
 
 #[cfg(test)]
@@ -279,7 +318,19 @@ mod tests {
     #[test]
     fn an_error_event_is_its_status() {
         let line = br#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}"#;
-        let error = parse(line).unwrap_err();
+        let error = parse(Bytes::from_static(line)).unwrap_err();
         assert_eq!((error.code, error.reason, error.message.as_str()), (410, Reason::Expired, "too old"));
+    }
+    #[test]
+    fn an_event_is_its_object_however_the_line_is_written() {
+        for line in [
+            "{\"type\":\"MODIFIED\",\"object\":{\"a\":{}}}\n",
+            "{\"type\":\"MODIFIED\",\"object\":{\"a\":{}}}\r\n",
+            "{\"object\": {\"a\":{}}, \"type\": \"MODIFIED\"}\n",
+        ] {
+            let event = parse(Bytes::copy_from_slice(line.as_bytes())).unwrap();
+            assert_eq!((event.kind, &event.object[..]), (EventType::Modified, &b"{\"a\":{}}"[..]), "{line}");
+        }
+        assert_eq!(parse(Bytes::from_static(b"{\"type\":\"MODIFIED\"}\n")).unwrap_err().code, 500);
     }
 }

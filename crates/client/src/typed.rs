@@ -1,6 +1,7 @@
 //! Typed calls over any transport.
 
 use crate::cache::{Cache, Caches, Scope};
+use crate::cached::Cached;
 use crate::transport::{PatchType, Request, Transport, Verb};
 use api::{Kind, Status, Subresource};
 use k8s_openapi::List;
@@ -55,6 +56,11 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
     serde_json::from_slice(body).map_err(|error| Status::internal(format!("decoding an answer: {error}")))
 }
 
+/// One object alone: it shares its parts with nobody.
+fn cached<K: Cached>(body: &[u8]) -> Result<K, Status> {
+    K::decode(body, &mut K::Shelf::default()).map_err(|error| Status::internal(format!("decoding an answer: {error}")))
+}
+
 impl Client {
     pub fn new(transport: Arc<dyn Transport>) -> Client {
         Client { transport, caches: Arc::default() }
@@ -70,21 +76,21 @@ impl Client {
     }
 
     /// The process's shared cache of all objects of a kind; the first call starts it.
-    pub fn cache<K: Kind>(&self) -> Cache<K> {
+    pub fn cache<K: Cached>(&self) -> Cache<K> {
         self.cache_of(Scope::default())
     }
 
     /// As `cache`, of the objects that match (a node's pods: `spec.nodeName=n1`); one per kind and scope.
-    pub fn cache_of<K: Kind>(&self, scope: Scope) -> Cache<K> {
+    pub fn cache_of<K: Cached>(&self, scope: Scope) -> Cache<K> {
         self.caches.get(&self.transport, scope)
     }
 
-    pub async fn get<K: Kind>(&self, namespace: &str, name: &str) -> Result<K, Status> {
-        decode(&self.call(Request::new(Verb::Get, &K::DEF, namespace, name)).await?)
+    pub async fn get<K: Cached>(&self, namespace: &str, name: &str) -> Result<K, Status> {
+        cached(&self.call(Request::new(Verb::Get, &K::RESOURCE, namespace, name)).await?)
     }
 
     /// `None` where the object does not exist.
-    pub async fn find<K: Kind>(&self, namespace: &str, name: &str) -> Result<Option<K>, Status> {
+    pub async fn find<K: Cached>(&self, namespace: &str, name: &str) -> Result<Option<K>, Status> {
         match self.get(namespace, name).await {
             Ok(object) => Ok(Some(object)),
             Err(status) if status.reason == api::Reason::NotFound => Ok(None),
@@ -129,7 +135,7 @@ impl Client {
         decode(&self.call(request.body(encode(object)?)).await?)
     }
 
-    pub async fn patch<K: Kind>(
+    pub async fn patch<K: Cached>(
         &self,
         namespace: &str,
         name: &str,
@@ -137,12 +143,12 @@ impl Client {
         subresource: Option<Subresource>,
         patch: &impl Serialize,
     ) -> Result<K, Status> {
-        let request = Request::new(Verb::Patch(kind), &K::DEF, namespace, name).subresource(subresource);
-        decode(&self.call(request.body(encode(patch)?)).await?)
+        let request = Request::new(Verb::Patch(kind), &K::RESOURCE, namespace, name).subresource(subresource);
+        cached(&self.call(request.body(encode(patch)?)).await?)
     }
 
-    pub async fn delete<K: Kind>(&self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Status> {
-        self.call(Request::new(Verb::Delete, &K::DEF, namespace, name).body(options.body()?)).await.map(drop)
+    pub async fn delete<K: Cached>(&self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Status> {
+        self.call(Request::new(Verb::Delete, &K::RESOURCE, namespace, name).body(options.body()?)).await.map(drop)
     }
 
     /// Creates through a subresource whose body is another kind: `binding`, `eviction`, `token`.

@@ -20,13 +20,7 @@ pub async fn presented_certificates(server: &str) -> Result<Vec<CertificateDer<'
         server.strip_prefix("https://").ok_or_else(|| failed("the address must begin with https://".to_owned()))?;
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.to_string()))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer::default()))
-        .with_no_client_auth();
+    let tls = unverified_tls().map_err(|error| failed(error.to_string()))?;
     let look = async {
         let tcp = TcpStream::connect(address).await?;
         TlsConnector::from(Arc::new(tls)).connect(name, tcp).await
@@ -36,6 +30,14 @@ pub async fn presented_certificates(server: &str) -> Result<Vec<CertificateDer<'
     let stream = stream.map_err(|error| failed(error.to_string()))?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     Ok(certificates.iter().map(|certificate| certificate.clone().into_owned()).collect())
+}
+
+/// TLS that believes any server: for those whom nobody vouches for, and who are told nothing secret.
+pub fn unverified_tls() -> Result<rustls::ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let verifier = Arc::new(AnyServer::default());
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 #[derive(Debug)]

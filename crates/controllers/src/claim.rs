@@ -1,8 +1,8 @@
 //! Adoption and release: objects that match an owner's selector and have no owner become its, and the reverse.
 
-use crate::labels;
 use api::Kind;
 use api::selector::Selector;
+use client::{Cached, Meta};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use reconcile::{Context, Error, owner};
 use serde::Serialize;
@@ -19,15 +19,15 @@ pub(crate) enum Claim {
     Ignore,
 }
 
-pub(crate) fn decide(owner: &ObjectMeta, selector: &Selector, object: &ObjectMeta) -> Claim {
-    let matches = selector.matches(labels(object));
+pub(crate) fn decide(owner: &ObjectMeta, selector: &Selector, object: Meta<'_>) -> Claim {
+    let matches = selector.matches(object.labels);
     let ending = owner.deletion_timestamp.is_some();
-    match owner::controller(object) {
+    match object.controller() {
         Some(controller) if Some(&controller.uid) != owner.uid.as_ref() => Claim::Ignore,
         Some(_) if matches => Claim::Keep,
         Some(_) if ending => Claim::Ignore,
         Some(_) => Claim::Release,
-        None if matches && !ending && object.deletion_timestamp.is_none() => Claim::Adopt,
+        None if matches && !ending && object.deletion.is_none() => Claim::Adopt,
         None => Claim::Ignore,
     }
 }
@@ -38,10 +38,10 @@ pub(crate) fn selector(selector: &LabelSelector) -> Selector {
 }
 
 /// The text under which an index of owned objects keeps one: its owner's uid, or its namespace if it has none.
-pub(crate) fn owner_or_orphan(meta: &ObjectMeta) -> Option<String> {
-    match owner::controller(meta) {
+pub(crate) fn owner_or_orphan(meta: Meta<'_>) -> Option<String> {
+    match meta.controller() {
         Some(owner) => Some(owner.uid.clone()),
-        None => Some(orphans(meta.namespace.as_deref().unwrap_or_default())),
+        None => Some(orphans(meta.namespace)),
     }
 }
 
@@ -73,26 +73,26 @@ struct PatchMeta<'a> {
     owner_references: Option<Vec<OwnerReference>>,
 }
 
-pub(crate) async fn adopt<O: Kind, K: Kind>(ctx: &Context, owner: &O, object: &K) -> Result<(), Error> {
-    let mut owners = object.metadata().owner_references.clone().unwrap_or_default();
+pub(crate) async fn adopt<O: Kind, K: Cached>(ctx: &Context, owner: &O, object: &K) -> Result<(), Error> {
+    let mut owners = object.meta().owners.to_vec();
     owners.retain(|known| Some(&known.uid) != owner.metadata().uid.as_ref());
     owners.push(owner::reference(owner));
     set_owners(ctx, object, owners).await
 }
 
-pub(crate) async fn release<O: Kind, K: Kind>(ctx: &Context, owner: &O, object: &K) -> Result<(), Error> {
-    let mut owners = object.metadata().owner_references.clone().unwrap_or_default();
+pub(crate) async fn release<O: Kind, K: Cached>(ctx: &Context, owner: &O, object: &K) -> Result<(), Error> {
+    let mut owners = object.meta().owners.to_vec();
     owners.retain(|known| Some(&known.uid) != owner.metadata().uid.as_ref());
     set_owners(ctx, object, owners).await
 }
 
-async fn set_owners<K: Kind>(ctx: &Context, object: &K, owners: Vec<OwnerReference>) -> Result<(), Error> {
-    let meta = object.metadata();
-    let (namespace, name) = (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+async fn set_owners<K: Cached>(ctx: &Context, object: &K, owners: Vec<OwnerReference>) -> Result<(), Error> {
+    let meta = object.meta();
+    let (namespace, name) = (meta.namespace, meta.name);
     let patch = Patch {
         metadata: PatchMeta {
-            resource_version: meta.resource_version.as_deref(),
-            uid: meta.uid.as_deref(),
+            resource_version: Some(meta.resource_version).filter(|revision| !revision.is_empty()),
+            uid: Some(meta.uid).filter(|uid| !uid.is_empty()),
             owner_references: Some(owners).filter(|owners| !owners.is_empty()),
         },
     };
@@ -106,6 +106,7 @@ async fn set_owners<K: Kind>(ctx: &Context, object: &K, owners: Vec<OwnerReferen
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
     use std::collections::BTreeMap;
 
     fn meta(uid: &str, deleting: bool) -> ObjectMeta {
@@ -120,7 +121,12 @@ mod tests {
             vec![OwnerReference { uid: uid.to_owned(), controller: Some(true), ..OwnerReference::default() }]
         });
         let selector = Selector::parse("app=web").unwrap();
-        assert_eq!(decide(&meta("me", owner_deleting), &selector, &object), want, "{owned_by:?} {app} {deleting}");
+        let object = ConfigMap { metadata: object, ..ConfigMap::default() };
+        assert_eq!(
+            decide(&meta("me", owner_deleting), &selector, object.meta()),
+            want,
+            "{owned_by:?} {app} {deleting}"
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@ use crate::table::Start;
 use crate::{node, pod};
 use api::{Reason, Subresource};
 use async_trait::async_trait;
-use client::{Cache, Change, PatchType};
-use k8s_openapi::api::core::v1::{Node, Pod, PodCondition, Taint, Toleration};
+use client::{Cache, Change, PatchType, PodView};
+use k8s_openapi::api::core::v1::{Node, PodCondition, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use reconcile::{Action, Context, Controller, Error, Index, Key, Reconcile, Severity, in_batches, taints};
@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) fn controller(start: &Start) -> Controller {
-    let (nodes, pods) = (start.client.cache::<Node>(), start.client.cache::<Pod>());
-    let on_node = Index::new(crate::node_of_pod);
+    let (nodes, pods) = (start.client.cache::<Node>(), start.client.cache::<PodView>());
+    let on_node = Index::new(pod::node);
     let reconciler = Evictions { nodes: nodes.clone(), pods: on_node.clone() };
     let tainted = nodes.clone();
     Controller::new("taint-eviction-controller", reconciler)
@@ -33,15 +33,15 @@ fn evicting(node: &Node) -> impl Iterator<Item = &Taint> {
     node::taints(node).iter().filter(|taint| taint.effect == "NoExecute")
 }
 
-fn on_tainted(nodes: &Cache<Node>, change: &Change<Pod>) -> Vec<Key> {
-    let Some(name) = change.new.as_deref().and_then(crate::node_of_pod) else { return Vec::new() };
+fn on_tainted(nodes: &Cache<Node>, change: &Change<PodView>) -> Vec<Key> {
+    let Some(name) = change.new.as_deref().and_then(pod::node) else { return Vec::new() };
     let tainted = nodes.get("", &name).is_some_and(|node| evicting(&node).next().is_some());
     if tainted { vec![name.into()] } else { Vec::new() }
 }
 
 struct Evictions {
     nodes: Cache<Node>,
-    pods: Arc<Index<Pod>>,
+    pods: Arc<Index<PodView>>,
 }
 
 #[async_trait]
@@ -54,9 +54,8 @@ impl Reconcile for Evictions {
         }
         let now = ctx.now();
         let (mut go, mut action) = (Vec::new(), Action::Done);
-        for pod in self.pods.get(key).into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-            let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
-            match stay(&taints, tolerations, now) {
+        for pod in self.pods.get(key).into_iter().filter(|pod| !pod.is_ending()) {
+            match stay(&taints, &pod.spec.tolerations, now) {
                 Stay::Forever => {}
                 Stay::For(left) if left.is_positive() => {
                     action = action.sooner(Action::after(Duration::try_from(left).unwrap_or_default()));
@@ -105,16 +104,15 @@ struct Conditions {
     conditions: [PodCondition; 1],
 }
 
-async fn evict(ctx: Context, pod: Arc<Pod>) -> Result<(), Error> {
-    let (namespace, name) =
-        (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
+async fn evict(ctx: Context, pod: Arc<PodView>) -> Result<(), Error> {
+    let (namespace, name) = (pod.namespace(), pod.name());
     ctx.events().event(
         &*pod,
         Severity::Normal,
         "TaintManagerEviction",
         format!("Marking for deletion Pod {namespace}/{name}"),
     );
-    if !pod::is_terminal(&pod) {
+    if !pod.is_terminal() {
         let condition = PodCondition {
             type_: "DisruptionTarget".to_owned(),
             status: "True".to_owned(),
@@ -124,8 +122,10 @@ async fn evict(ctx: Context, pod: Arc<Pod>) -> Result<(), Error> {
             ..PodCondition::default()
         };
         let patch = Patch { status: Conditions { conditions: [condition] } };
-        let answer =
-            ctx.client().patch::<Pod>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
+        let answer = ctx
+            .client()
+            .patch::<PodView>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch)
+            .await;
         match answer {
             Err(status) if status.reason == Reason::NotFound => return Ok(()),
             answer => answer.map(drop).map_err(Error::api(format!("marking pod {name} for eviction")))?,

@@ -29,7 +29,7 @@ pub use table::{Handle, Options, start};
 
 use api::{Kind, Status};
 use client::Change;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use reconcile::{Action, Error, Key, split};
 use std::collections::BTreeMap;
@@ -67,8 +67,4 @@ fn is_active(namespace: Option<&Namespace>) -> bool {
 fn namespace_of_deleted<K: Kind>(change: &Change<K>, name: &str) -> Vec<Key> {
     let (namespace, changed) = split(&change.key);
     if change.new.is_none() && changed == name { vec![namespace.into()] } else { Vec::new() }
-}
-
-fn node_of_pod(pod: &Pod) -> Option<String> {
-    pod.spec.as_ref()?.node_name.clone().filter(|name| !name.is_empty())
 }

@@ -4,8 +4,8 @@ use crate::pod;
 use crate::table::Start;
 use api::{Reason, Subresource};
 use async_trait::async_trait;
-use client::{Cache, Change, DeleteOptions, PatchType};
-use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
+use client::{Cache, Change, DeleteOptions, PatchType, PodView};
+use k8s_openapi::api::core::v1::{Node, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -18,8 +18,8 @@ use std::time::Duration;
 const QUARANTINE: Duration = Duration::from_secs(40);
 
 pub(crate) fn controller(start: &Start) -> Controller {
-    let (nodes, pods) = (start.client.cache::<Node>(), start.client.cache::<Pod>());
-    let on_node = Index::new(crate::node_of_pod);
+    let (nodes, pods) = (start.client.cache::<Node>(), start.client.cache::<PodView>());
+    let on_node = Index::new(pod::node);
     let reconciler = Garbage { nodes: nodes.clone(), pods: pods.clone(), missing: Mutex::default() };
     let (known, of_node) = (nodes.clone(), on_node.clone());
     Controller::new("pod-garbage-collector-controller", reconciler)
@@ -35,16 +35,16 @@ pub(crate) fn controller(start: &Start) -> Controller {
         })
 }
 
-fn may_be_garbage(nodes: &Cache<Node>, change: &Change<Pod>) -> bool {
-    change.new.as_deref().is_some_and(|pod| match crate::node_of_pod(pod) {
+fn may_be_garbage(nodes: &Cache<Node>, change: &Change<PodView>) -> bool {
+    change.new.as_deref().is_some_and(|pod| match pod::node(pod) {
         Some(node) => nodes.get("", &node).is_none(),
-        None => pod.metadata.deletion_timestamp.is_some(),
+        None => pod.is_ending(),
     })
 }
 
 struct Garbage {
     nodes: Cache<Node>,
-    pods: Cache<Pod>,
+    pods: Cache<PodView>,
     /// Since when a node with pods has been missing. Bound: one entry per missing node that pods name.
     missing: Mutex<HashMap<String, Timestamp>>,
 }
@@ -53,8 +53,8 @@ struct Garbage {
 impl Reconcile for Garbage {
     async fn reconcile(&self, ctx: &Context, key: &Key) -> Result<Action, Error> {
         let Some(pod) = self.pods.get_key(key) else { return Ok(Action::Done) };
-        let Some(node) = crate::node_of_pod(&pod) else {
-            if pod.metadata.deletion_timestamp.is_some() {
+        let Some(node) = pod::node(&pod) else {
+            if pod.is_ending() {
                 remove(ctx, &pod, "PodGC: unscheduled terminating pod").await?;
             }
             return Ok(Action::Done);
@@ -91,10 +91,9 @@ struct Ended {
 }
 
 /// Says that the pod has failed, for those who count, and deletes it without waiting for a node's word.
-async fn remove(ctx: &Context, pod: &Pod, message: &str) -> Result<(), Error> {
-    let (namespace, name) =
-        (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
-    if !pod::is_terminal(pod) && crate::node_of_pod(pod).is_some() {
+async fn remove(ctx: &Context, pod: &PodView, message: &str) -> Result<(), Error> {
+    let (namespace, name) = (pod.namespace(), pod.name());
+    if !pod.is_terminal() && pod.has_node() {
         let condition = PodCondition {
             type_: "DisruptionTarget".to_owned(),
             status: "True".to_owned(),
@@ -104,8 +103,10 @@ async fn remove(ctx: &Context, pod: &Pod, message: &str) -> Result<(), Error> {
             ..PodCondition::default()
         };
         let patch = Patch { status: Ended { phase: "Failed", conditions: [condition] } };
-        let answer =
-            ctx.client().patch::<Pod>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
+        let answer = ctx
+            .client()
+            .patch::<PodView>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch)
+            .await;
         match answer {
             Err(status) if status.reason == Reason::NotFound => return Ok(()),
             answer => answer.map(drop).map_err(Error::api(format!("marking pod {name} as failed")))?,

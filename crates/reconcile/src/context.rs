@@ -6,7 +6,7 @@ use crate::events::Recorder;
 use crate::unseen::{Wanted, revision};
 use crate::{Key, key_of, names};
 use api::{Kind, Reason, Status, Subresource};
-use client::{Client, DeleteOptions, PatchType};
+use client::{Cached, Client, DeleteOptions, PatchType};
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl Context {
     }
 
     /// A JSON merge patch.
-    pub async fn merge<K: Kind>(
+    pub async fn merge<K: Cached>(
         &self,
         namespace: &str,
         name: &str,
@@ -96,38 +96,37 @@ impl Context {
     }
 
     /// Deletes this very object (its uid). `NotFound` is success: that is what was wanted.
-    pub async fn delete<K: Kind>(&self, object: &K, propagation: Option<&'static str>) -> Result<(), Status> {
+    pub async fn delete<K: Cached>(&self, object: &K, propagation: Option<&'static str>) -> Result<(), Status> {
         let options = DeleteOptions { propagation, ..DeleteOptions::default() };
         self.delete_with(object, options).await
     }
 
-    pub async fn delete_with<K: Kind>(&self, object: &K, mut options: DeleteOptions) -> Result<(), Status> {
-        let meta = object.metadata();
-        let (namespace, name) =
-            (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
-        options.uid = meta.uid.clone();
-        match self.client().delete::<K>(namespace, name, &options).await {
+    pub async fn delete_with<K: Cached>(&self, object: &K, mut options: DeleteOptions) -> Result<(), Status> {
+        let meta = object.meta();
+        options.uid = Some(meta.uid.to_owned()).filter(|uid| !uid.is_empty());
+        match self.client().delete::<K>(meta.namespace, meta.name, &options).await {
             Err(status) if status.reason != Reason::NotFound => Err(status),
             _ => {
-                let uid = meta.uid.clone().unwrap_or_default();
+                let uid = meta.uid.to_owned();
                 self.note::<K>(key_of(object), Wanted::Deleted { uid });
                 Ok(())
             }
         }
     }
 
-    fn wrote<K: Kind>(&self, object: &K) {
+    fn wrote<K: Cached>(&self, object: &K) {
         // An update that removed the last finalizer is a deletion: there is no later state to wait for.
-        let meta = object.metadata();
-        let ending = meta.deletion_timestamp.is_some() && meta.finalizers.as_ref().is_none_or(Vec::is_empty);
-        let wanted = match &meta.uid {
-            Some(uid) if ending => Wanted::Deleted { uid: uid.clone() },
-            _ => Wanted::Written { revision: revision(meta) },
+        let meta = object.meta();
+        let ending = meta.deletion.is_some() && !meta.has_finalizers && !meta.uid.is_empty();
+        let wanted = if ending {
+            Wanted::Deleted { uid: meta.uid.to_owned() }
+        } else {
+            Wanted::Written { revision: revision(meta) }
         };
         self.note::<K>(key_of(object), wanted);
     }
 
-    fn note<K: Kind>(&self, object: Key, wanted: Wanted) {
+    fn note<K: Cached>(&self, object: Key, wanted: Wanted) {
         self.shared.unseen.note::<K>(&self.key, object, wanted);
     }
 }

@@ -9,7 +9,7 @@ use crate::queue::Queue;
 use crate::unseen::Unseen;
 use crate::{Action, Key, Reconcile, owner};
 use api::Kind;
-use client::{Cache, Change, Client};
+use client::{Cache, Cached, Change, Client};
 use futures::future::BoxFuture;
 use std::future::Future;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl Controller {
     }
 
     /// Reconciles the keys that `map` makes of each change; begins with every object as an addition.
-    pub fn watches<K: Kind>(
+    pub fn watches<K: Cached>(
         self,
         cache: Cache<K>,
         map: impl Fn(&Change<K>) -> Vec<Key> + Send + Sync + 'static,
@@ -103,7 +103,7 @@ impl Controller {
     }
 
     /// As `watches`, and keeps the index.
-    pub fn indexes<K: Kind>(
+    pub fn indexes<K: Cached>(
         self,
         cache: Cache<K>,
         index: &Arc<Index<K>>,
@@ -112,7 +112,7 @@ impl Controller {
         self.source_of(cache, vec![index.clone()], map)
     }
 
-    fn source_of<K: Kind>(
+    fn source_of<K: Cached>(
         mut self,
         cache: Cache<K>,
         indexes: Vec<Arc<Index<K>>>,
@@ -323,13 +323,14 @@ pub fn each<K>(change: &Change<K>) -> Vec<Key> {
 }
 
 /// Each change concerns the object of kind `O` that manages the changed one, and the one that did.
-pub fn owned_by<O: Kind, K: Kind>(change: &Change<K>) -> Vec<Key> {
+pub fn owned_by<O: Kind, K: Cached>(change: &Change<K>) -> Vec<Key> {
     let mut keys = Vec::with_capacity(1);
-    for meta in [&change.old, &change.new].into_iter().flatten().map(|object| object.metadata()) {
-        let Some(owner) = owner::controller(meta).filter(|owner| owner::refers_to::<O>(owner)) else { continue };
-        let key: Key = match meta.namespace.as_deref() {
-            Some(namespace) if O::DEF.namespaced() => format!("{namespace}/{}", owner.name).into(),
-            _ => owner.name.as_str().into(),
+    for meta in [&change.old, &change.new].into_iter().flatten().map(|object| object.meta()) {
+        let Some(owner) = meta.controller().filter(|owner| owner::refers_to::<O>(owner)) else { continue };
+        let key: Key = if O::DEF.namespaced() && !meta.namespace.is_empty() {
+            format!("{}/{}", meta.namespace, owner.name).into()
+        } else {
+            owner.name.as_str().into()
         };
         if !keys.contains(&key) {
             keys.push(key);

@@ -4,8 +4,8 @@
 //! ones become one; one object gets at most a burst and then one every five minutes. As upstream's correlator.
 
 use crate::clock::Clock;
-use api::{Kind, Reason, Status};
-use client::{Client, PatchType};
+use api::{Reason, Status};
+use client::{Cached, Client, PatchType};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -78,7 +78,7 @@ impl Recorder {
         Recorder { component: component.into(), ..self.clone() }
     }
 
-    pub fn event<K: Kind>(&self, regarding: &K, severity: Severity, reason: &str, message: impl Into<String>) {
+    pub fn event<K: Cached>(&self, regarding: &K, severity: Severity, reason: &str, message: impl Into<String>) {
         self.event_about(reference(regarding), severity, reason, message);
     }
 
@@ -115,15 +115,16 @@ impl Recorder {
 }
 
 /// An object as events refer to it.
-pub fn reference<K: Kind>(object: &K) -> ObjectReference {
-    let meta = object.metadata();
+pub fn reference<K: Cached>(object: &K) -> ObjectReference {
+    let meta = object.meta();
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     ObjectReference {
-        api_version: Some(K::DEF.api_version()),
-        kind: Some(K::DEF.kind.to_owned()),
-        namespace: meta.namespace.clone(),
-        name: meta.name.clone(),
-        uid: meta.uid.clone(),
-        resource_version: meta.resource_version.clone(),
+        api_version: Some(K::RESOURCE.api_version()),
+        kind: Some(K::RESOURCE.kind.to_owned()),
+        namespace: text(meta.namespace),
+        name: text(meta.name),
+        uid: text(meta.uid),
+        resource_version: text(meta.resource_version),
         ..ObjectReference::default()
     }
 }

@@ -96,11 +96,6 @@ pub fn split(key: &str) -> (&str, &str) {
 }
 
 /// An object's key.
-pub fn key_of<K: api::Kind>(object: &K) -> Key {
-    let meta = object.metadata();
-    let name = meta.name.as_deref().unwrap_or_default();
-    match meta.namespace.as_deref() {
-        Some(namespace) if K::DEF.namespaced() => format!("{namespace}/{name}").into(),
-        _ => name.into(),
-    }
+pub fn key_of<K: client::Cached>(object: &K) -> Key {
+    object.key()
 }

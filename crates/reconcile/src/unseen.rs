@@ -5,19 +5,42 @@
 //! is dropped only when the cache shows the write or something newer, or the server says that the object is gone.
 
 use crate::Key;
-use api::Kind;
-use client::{Cache, Change, Client};
+use api::{Reason, ResourceDef};
+use client::{Cache, Cached, Change, Client, Meta, Request, Verb};
 use futures::future::BoxFuture;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use parking_lot::Mutex;
-use std::any::{Any, TypeId};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// A kind's group and plural: its objects and the views of them are one.
+type Kind = (&'static str, &'static str);
+
 /// A kind and one of its objects.
-type Object = (TypeId, Key);
+type Object = (Kind, Key);
+
+fn kind<K: Cached>() -> Kind {
+    let def: &'static ResourceDef = &K::RESOURCE;
+    (def.group, def.plural)
+}
+
+/// Of an object's metadata what shows whether a write has come.
+#[derive(Clone)]
+struct Shown {
+    revision: u64,
+    uid: String,
+    is_ending: bool,
+}
+
+impl Shown {
+    fn of<K: Cached>(object: &K) -> Shown {
+        let meta = object.meta();
+        Shown { revision: revision(meta), uid: meta.uid.to_owned(), is_ending: meta.deletion.is_some() }
+    }
+}
+
+type Show = Box<dyn Fn(&str) -> Option<Shown> + Send + Sync>;
 
 /// What the cache has to show.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +67,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Unseen {
     state: Mutex<State>,
     noted: Notify,
-    caches: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    caches: HashMap<Kind, Show>,
 }
 
 #[derive(Default)]
@@ -52,23 +75,23 @@ struct State {
     notes: HashMap<Object, Note>,
     by_key: HashMap<Key, HashSet<Object>>,
     /// The newest revision that each kind's cache is known to have reached.
-    reached: HashMap<TypeId, u64>,
+    reached: HashMap<Kind, u64>,
 }
 
 impl Unseen {
     /// Writes of this kind are noted from now on.
-    pub(crate) fn follow<K: Kind>(&mut self, cache: Cache<K>) {
-        self.caches.insert(TypeId::of::<K>(), Box::new(cache));
+    pub(crate) fn follow<K: Cached>(&mut self, cache: Cache<K>) {
+        self.caches.insert(kind::<K>(), Box::new(move |key| cache.get_key(key).map(|object| Shown::of(&*object))));
     }
 
     /// Notes a write for which `key` is to wait, unless the cache shows it already.
-    pub(crate) fn note<K: Kind>(&self, key: &Key, object: Key, wanted: Wanted) {
-        let kind = TypeId::of::<K>();
-        let Some(cache) = self.caches.get(&kind).and_then(|cache| cache.downcast_ref::<Cache<K>>()) else { return };
+    pub(crate) fn note<K: Cached>(&self, key: &Key, object: Key, wanted: Wanted) {
+        let kind = kind::<K>();
+        let Some(show) = self.caches.get(&kind) else { return };
         // The lock is taken before the cache is read: a change that comes in between is told to `observe` after us.
         let mut state = self.state.lock();
-        let shown = cache.get_key(&object);
-        if state.shows(kind, &wanted, None, shown.as_deref().map(K::metadata)) {
+        let shown = show(&object);
+        if state.shows(kind, &wanted, None, shown.as_ref()) {
             return;
         }
         let note = Note { key: key.clone(), wanted, since: Instant::now(), settled: settled::<K> };
@@ -82,16 +105,17 @@ impl Unseen {
     }
 
     /// Takes note of a change in the cache; the key that need not wait any longer.
-    pub(crate) fn observe<K: Kind>(&self, change: &Change<K>) -> Option<Key> {
-        let kind = TypeId::of::<K>();
+    pub(crate) fn observe<K: Cached>(&self, change: &Change<K>) -> Option<Key> {
+        let kind = kind::<K>();
         let mut state = self.state.lock();
-        let new = change.new.as_deref().map(K::metadata);
+        let new_revision = change.new.as_deref().map_or(0, |object| revision(object.meta()));
         let reached = state.reached.entry(kind).or_default();
-        *reached = (*reached).max(new.map_or(0, revision));
+        *reached = (*reached).max(new_revision);
         let object = (kind, change.key.clone());
         let note = state.notes.get(&object)?;
-        let old = change.old.as_deref().map(K::metadata);
-        if !state.shows(kind, &note.wanted, old, new) {
+        let shown = |object: &Option<std::sync::Arc<K>>| object.as_deref().map(Shown::of);
+        let (old, new) = (shown(&change.old), shown(&change.new));
+        if !state.shows(kind, &note.wanted, old.as_ref(), new.as_ref()) {
             return None;
         }
         state.drop_note(&object)
@@ -160,16 +184,15 @@ impl Unseen {
 }
 
 impl State {
-    fn shows(&self, kind: TypeId, wanted: &Wanted, old: Option<&ObjectMeta>, new: Option<&ObjectMeta>) -> bool {
+    fn shows(&self, kind: Kind, wanted: &Wanted, old: Option<&Shown>, new: Option<&Shown>) -> bool {
         match wanted {
             Wanted::Written { revision: 0 } => new.is_some(),
             Wanted::Written { revision: wanted } => {
-                let shown = old.map_or(0, revision).max(new.map_or(0, revision));
+                let revision = |shown: Option<&Shown>| shown.map_or(0, |shown| shown.revision);
+                let shown = revision(old).max(revision(new));
                 shown.max(self.reached.get(&kind).copied().unwrap_or_default()) >= *wanted
             }
-            Wanted::Deleted { uid } => {
-                new.is_none_or(|meta| meta.uid.as_deref() != Some(uid) || meta.deletion_timestamp.is_some())
-            }
+            Wanted::Deleted { uid } => new.is_none_or(|shown| shown.uid != *uid || shown.is_ending),
         }
     }
 
@@ -187,11 +210,12 @@ impl State {
 }
 
 /// Whether the server has no such object any more, so that the cache may never show what was written.
-fn settled<K: Kind>(client: Client, object: Key) -> BoxFuture<'static, bool> {
+fn settled<K: Cached>(client: Client, object: Key) -> BoxFuture<'static, bool> {
     Box::pin(async move {
         let (namespace, name) = crate::split(&object);
-        match client.find::<K>(namespace, name).await {
-            Ok(found) => found.is_none(),
+        match client.call(Request::new(Verb::Get, &K::RESOURCE, namespace, name)).await {
+            Ok(_) => false,
+            Err(status) if status.reason == Reason::NotFound => true,
             Err(status) => {
                 tracing::debug!(%object, %status, "looking for an own write");
                 false
@@ -201,6 +225,6 @@ fn settled<K: Kind>(client: Client, object: Key) -> BoxFuture<'static, bool> {
 }
 
 /// An object's revision; 0 where there is none. Revisions of one server are comparable numbers.
-pub(crate) fn revision(meta: &ObjectMeta) -> u64 {
-    meta.resource_version.as_deref().and_then(|revision| revision.parse().ok()).unwrap_or_default()
+pub(crate) fn revision(meta: Meta<'_>) -> u64 {
+    meta.resource_version.parse().unwrap_or_default()
 }

@@ -54,11 +54,14 @@ fn write_line(line: &str) {
 fn main() {
     let apart = json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
         {"labelSelector": {"matchLabels": {"app": "web"}}, "topologyKey": "kubernetes.io/hostname"}]}}});
+    let near = json!({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"labelSelector": {"matchLabels": {"app": "web"}}, "topologyKey": "zone"}]}}});
     let spread = json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
         "labelSelector": {"matchLabels": {"app": "web"}}}]});
     for nodes in [1_000, 5_000] {
         measure("plain", nodes, PODS, &json!({}));
         measure("anti-affinity by host", nodes, 1_000, &apart);
-        measure("spread over zones", nodes, 1_000, &spread);
+        measure("affinity by zone", nodes, PODS, &near);
+        measure("spread over zones", nodes, PODS, &spread);
     }
 }

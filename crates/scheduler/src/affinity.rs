@@ -79,8 +79,11 @@ impl Term {
     }
 
     pub fn matches(&self, pod: &PodInfo, cluster: &Cluster) -> bool {
-        let there = self.namespaces.contains(&pod.namespace)
-            || self.namespace_selector.as_ref().is_some_and(|s| s.matches(cluster.namespace_labels(&pod.namespace)));
+        let there = self.namespaces.iter().any(|own| own == pod.pod.namespace())
+            || self
+                .namespace_selector
+                .as_ref()
+                .is_some_and(|s| s.matches(cluster.namespace_labels(pod.pod.namespace())));
         there && self.selector.matches(pod.labels())
     }
 }

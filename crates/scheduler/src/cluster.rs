@@ -19,6 +19,7 @@ pub struct Cluster {
     strays: HashMap<Arc<str>, HashMap<Key, Arc<PodInfo>>>,
     /// Labels of namespaces, for affinity that selects by them.
     namespaces: HashMap<String, BTreeMap<String, String>>,
+    namespaces_generation: u64,
     generation: u64,
     with_affinity: usize,
     with_anti_affinity: usize,
@@ -58,7 +59,13 @@ impl Cluster {
         self.namespaces.get(namespace).unwrap_or(&crate::NO_LABELS)
     }
 
+    /// Changes with every namespace's labels.
+    pub fn namespaces_generation(&self) -> u64 {
+        self.namespaces_generation
+    }
+
     pub fn set_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) {
+        self.namespaces_generation = self.next_generation();
         match labels {
             Some(labels) => self.namespaces.insert(name.to_owned(), labels),
             None => self.namespaces.remove(name),
@@ -161,7 +168,7 @@ impl Cluster {
 
 /// Whether two states of a pod are one to every plugin. The shape leaves out the node's name, which both have now.
 fn takes_the_same(before: &PodInfo, after: &PodInfo) -> bool {
-    before.uid == after.uid
+    before.pod.uid == after.pod.uid
         && before.priority == after.priority
         && before.requests == after.requests
         && before.ports == after.ports

@@ -1,20 +1,18 @@
 //! The decision: which node a pod goes to. Pure but for what it remembers to be quick.
 //!
 //! Pods of one shape share the local plugins' answers per node until the node changes. Of many nodes only so many are
-//! looked at as give a good choice, beginning where the last search ended. Bound: `SHAPES_MAX` shapes, one small entry
-//! per node in each.
+//! looked at as give a good choice, beginning where the last search ended. Pods that are alike also share the other
+//! plugins' states, which these bring up to date. Bound: that of `Lately`, one small entry per node in each.
 
 use crate::cluster::Cluster;
 use crate::fit_error::{FitError, Preemption};
+use crate::lately::Lately;
 use crate::node::NodeInfo;
 use crate::plugin::{Interest, Rejection, Row};
 use crate::pod::PodInfo;
 use std::any::Any;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Shapes remembered; the least lately used is forgotten.
-const SHAPES_MAX: usize = 32;
 /// Local plugins that score.
 const LOCAL_SCORES_MAX: usize = 4;
 
@@ -23,15 +21,15 @@ pub struct Decider {
     /// Rows of local plugins that score, and of those that are not local.
     local_scorers: Vec<usize>,
     global: Vec<usize>,
-    shapes: HashMap<u128, Shape>,
-    turn: u64,
+    shapes: Lately<Shape>,
+    /// The global plugins' states, by the kind of pod.
+    states: Lately<Vec<State>>,
     start: usize,
     random: u64,
 }
 
 #[derive(Default)]
 struct Shape {
-    used: u64,
     entries: Vec<Entry>,
     rejections: Vec<Rejection>,
 }
@@ -45,10 +43,12 @@ struct Entry {
     scores: [i32; LOCAL_SCORES_MAX],
 }
 
+type State = Box<dyn Any + Send>;
+
 /// A global plugin that has a say about this pod.
 struct Say {
     row: usize,
-    state: Box<dyn Any + Send>,
+    state: State,
     filters: bool,
 }
 
@@ -75,7 +75,15 @@ impl Decider {
         let local_scorers = of(&|row| row.is_local() && row.weight() > 0);
         assert!(local_scorers.len() <= LOCAL_SCORES_MAX, "an entry has room for {LOCAL_SCORES_MAX} scores");
         let global = of(&|row| !row.is_local());
-        Decider { rows, local_scorers, global, shapes: HashMap::new(), turn: 0, start: 0, random: seed | 1 }
+        Decider {
+            rows,
+            local_scorers,
+            global,
+            shapes: Lately::default(),
+            states: Lately::default(),
+            start: 0,
+            random: seed | 1,
+        }
     }
 
     pub(crate) fn rows(&self) -> &'static [&'static dyn Row] {
@@ -88,14 +96,15 @@ impl Decider {
             return Err(FitError::default());
         }
         let mut says = self.ask_global(pod, cluster);
-        let mut shape = self.take_shape(pod.shape);
+        let mut shape = self.shapes.take(pod.shape).unwrap_or_default();
         shape.entries.resize(nodes.len(), Entry::default());
         let found = self.search(pod, nodes, &says, &mut shape);
         let answer = match found {
             Ok(fit) => Ok(self.best(pod, cluster, &fit, &mut says, &shape)),
             Err(rejections) => Err(FitError { nodes: nodes.len(), rejections, preemption: preemption(pod, cluster) }),
         };
-        self.shapes.insert(pod.shape, shape);
+        self.shapes.put(pod.shape, shape);
+        self.states.put(pod.alike, says.into_iter().map(|say| say.state).collect());
         answer.map(|index| nodes[index].name.clone())
     }
 
@@ -105,25 +114,15 @@ impl Decider {
         local.into_iter().all(|row| row.filter(pod, node, &*row.new_state()).is_ok())
     }
 
-    fn ask_global(&self, pod: &PodInfo, cluster: &Cluster) -> Vec<Say> {
-        let ask = |row: &usize| {
-            let mut state = self.rows[*row].new_state();
-            let filters = self.rows[*row].pre_filter(pod, cluster, &mut *state) == Interest::Asks;
+    fn ask_global(&mut self, pod: &PodInfo, cluster: &Cluster) -> Vec<Say> {
+        let rows = self.rows;
+        let states = self.states.take(pod.alike);
+        let states = states.unwrap_or_else(|| self.global.iter().map(|row| rows[*row].new_state()).collect());
+        let ask = |(row, mut state): (&usize, State)| {
+            let filters = rows[*row].pre_filter(pod, cluster, &mut *state) == Interest::Asks;
             Say { row: *row, state, filters }
         };
-        self.global.iter().map(ask).collect()
-    }
-
-    fn take_shape(&mut self, shape: u128) -> Shape {
-        self.turn += 1;
-        let mut taken = self.shapes.remove(&shape).unwrap_or_default();
-        taken.used = self.turn;
-        if self.shapes.len() >= SHAPES_MAX
-            && let Some(oldest) = self.shapes.iter().min_by_key(|(_, shape)| shape.used).map(|(id, _)| *id)
-        {
-            self.shapes.remove(&oldest);
-        }
-        taken
+        self.global.iter().zip(states).map(ask).collect()
     }
 
     /// Enough suitable nodes, or why there are none.
@@ -262,10 +261,11 @@ fn add(counts: &mut Vec<(Rejection, usize)>, rejection: &Rejection, by: usize) {
 }
 
 fn preemption(pod: &PodInfo, cluster: &Cluster) -> Preemption {
-    let policy = pod.pod.spec.as_ref().and_then(|spec| spec.preemption_policy.as_deref());
-    match policy {
-        Some("Never") => Preemption::Never,
-        _ if cluster.has_below(pod.priority) => Preemption::NotDone,
-        _ => Preemption::NoVictims,
+    if !pod.pod.spec.preempts {
+        Preemption::Never
+    } else if cluster.has_below(pod.priority) {
+        Preemption::NotDone
+    } else {
+        Preemption::NoVictims
     }
 }

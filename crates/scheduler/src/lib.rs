@@ -7,6 +7,7 @@ mod affinity;
 mod cluster;
 mod decide;
 mod fit_error;
+mod lately;
 mod node;
 mod node_selector;
 mod plugin;
@@ -17,6 +18,7 @@ mod resources;
 mod scheduler;
 mod spread;
 mod status;
+mod tally;
 #[cfg(test)]
 mod tests;
 

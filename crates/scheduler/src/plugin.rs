@@ -61,8 +61,9 @@ pub(crate) enum Event<'a> {
 
 pub(crate) const SCORE_MAX: i64 = 100;
 
-/// One plugin. `State` is what it works out for one pod before it is asked about nodes.
+/// One plugin. `State` is what it works out before it is asked about nodes.
 pub(crate) trait Plugin: Send + Sync + 'static {
+    /// Pods that are alike are decided with one state, which `pre_filter` and `pre_score` bring up to date.
     type State: Default + Send + 'static;
 
     /// Upstream's name.

@@ -52,7 +52,7 @@ impl Queue {
     /// A new pod, or a new state of one.
     pub(crate) fn set(&mut self, pod: Arc<PodInfo>) {
         let key = pod.key.clone();
-        let known = self.pods.get_mut(&key).filter(|waiting| waiting.pod.uid == pod.uid);
+        let known = self.pods.get_mut(&key).filter(|waiting| waiting.pod.pod.uid == pod.pod.uid);
         let Some(waiting) = known else {
             self.remove(&key);
             let waiting =
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn names(queue: &mut Queue) -> Vec<String> {
-        std::iter::from_fn(|| queue.pop()).map(|pod| pod.uid.clone()).collect()
+        std::iter::from_fn(|| queue.pop()).map(|pod| pod.pod.uid.to_string()).collect()
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Amounts of resources: what a pod asks for, what a node has.
 
 use api::quantity::Quantity;
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use client::pods::{Container, Spec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ impl Resources {
 }
 
 /// What a pod asks for.
-pub(crate) fn of_pod(spec: &PodSpec) -> Resources {
+pub(crate) fn of_pod(spec: &Spec) -> Resources {
     total(spec, &|container| {
         let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
         requests.map(Resources::from_amounts).unwrap_or_default()
@@ -81,7 +81,7 @@ pub(crate) fn of_pod(spec: &PodSpec) -> Resources {
 }
 
 /// CPU in thousandths and memory as nodes are compared by: as asked for, or as assumed.
-pub(crate) fn assumed_of_pod(spec: &PodSpec) -> (i64, i64) {
+pub(crate) fn assumed_of_pod(spec: &Spec) -> (i64, i64) {
     let all = total(spec, &|container| {
         let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
         let asked = requests.map(Resources::from_amounts).unwrap_or_default();
@@ -97,15 +97,15 @@ pub(crate) fn assumed_of_pod(spec: &PodSpec) -> (i64, i64) {
 
 /// Containers run side by side; init containers one after the other before them, beside those init containers that
 /// stay (restart policy `Always`). What the pod as a whole asks for goes before the sum; the overhead comes on top.
-fn total(spec: &PodSpec, of: &dyn Fn(&Container) -> Resources) -> Resources {
+fn total(spec: &Spec, of: &dyn Fn(&Container) -> Resources) -> Resources {
     let mut all = Resources::default();
     for container in &spec.containers {
         all.add(&of(container));
     }
     let (mut staying, mut most) = (Resources::default(), Resources::default());
-    for container in spec.init_containers.iter().flatten() {
+    for container in &spec.init_containers {
         let asked = of(container);
-        if container.restart_policy.as_deref() == Some("Always") {
+        if container.stays() {
             all.add(&asked);
             staying.add(&asked);
             most.at_least(&staying);
@@ -141,8 +141,12 @@ mod tests {
         json!({"name": "c", "restartPolicy": policy, "resources": {"requests": {"cpu": cpu}}})
     }
 
+    fn spec_of(spec: &Value) -> std::sync::Arc<Spec> {
+        serde_json::from_value::<client::PodView>(json!({"metadata": {}, "spec": spec})).unwrap().spec
+    }
+
     fn check(spec: Value, cpu_milli: i64) {
-        assert_eq!(of_pod(&serde_json::from_value(spec.clone()).unwrap()).cpu_milli, cpu_milli, "{spec}");
+        assert_eq!(of_pod(&spec_of(&spec)).cpu_milli, cpu_milli, "{spec}");
     }
 
     #[test]
@@ -159,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_asks_for_nothing_is_assumed_to_use_a_little() {
-        let spec = serde_json::from_value(json!({"containers": [{"name": "a"}, {"name": "b"}]})).unwrap();
+        let spec = spec_of(&json!({"containers": [{"name": "a"}, {"name": "b"}]}));
         assert_eq!(assumed_of_pod(&spec), (200, 400 << 20));
         assert!(of_pod(&spec).is_zero());
     }

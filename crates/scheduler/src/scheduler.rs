@@ -7,12 +7,12 @@ use crate::cluster::Cluster;
 use crate::decide::Decider;
 use crate::fit_error::FitError;
 use crate::plugin::{Event, No, Rejection};
-use crate::pod::{self, DEFAULT_SCHEDULER, Key, PodInfo};
+use crate::pod::{self, DEFAULT_SCHEDULER, Key, PodInfo, Templates};
 use crate::queue::Queue;
 use crate::status;
 use api::Reason;
-use client::{Change, Client};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use client::{Change, Client, PodView};
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use reconcile::{Clock, Recorder, Severity};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -87,8 +87,9 @@ struct Scheduler {
     cluster: Cluster,
     decider: Decider,
     queue: Queue,
+    templates: Templates,
     /// Pods that count as bound although the cache has not shown it, and their uids.
-    assumed: HashMap<Key, String>,
+    assumed: HashMap<Key, Box<str>>,
     writes: JoinSet<Outcome>,
 }
 
@@ -101,6 +102,7 @@ impl Scheduler {
             cluster: Cluster::default(),
             decider: Decider::new(options.seed),
             queue: Queue::default(),
+            templates: Templates::default(),
             assumed: HashMap::new(),
             writes: JoinSet::new(),
             options,
@@ -108,7 +110,7 @@ impl Scheduler {
     }
 
     async fn run(mut self, mut stopping: watch::Receiver<bool>) {
-        let (nodes, pods) = (self.client.cache::<Node>(), self.client.cache::<Pod>());
+        let (nodes, pods) = (self.client.cache::<Node>(), self.client.cache::<PodView>());
         let namespaces = self.client.cache::<Namespace>();
         tokio::select! {
             () = async { tokio::join!(nodes.synced(), pods.synced(), namespaces.synced()); } => {}
@@ -167,29 +169,27 @@ impl Scheduler {
         }
     }
 
-    fn pod_changed(&mut self, change: Change<Pod>) {
+    fn pod_changed(&mut self, change: Change<PodView>) {
         let key = change.key;
-        let uid = |pod: &Option<Arc<Pod>>| pod.as_ref().and_then(|pod| pod.metadata.uid.clone());
-        if change.old.is_some() && change.new.is_some() && uid(&change.old) != uid(&change.new) {
+        if change.old.as_ref().zip(change.new.as_ref()).is_some_and(|(old, new)| old.uid != new.uid) {
             // Deleted and made again between two looks.
             self.forget(&key);
         }
         match change.new {
             Some(pod) if pod::occupies(&pod) => {
-                let info = Arc::new(PodInfo::new(pod));
+                let info = Arc::new(PodInfo::of_template(pod, &mut self.templates));
                 self.queue.remove(&key);
                 let confirmed = self.assumed.remove(&key).is_some();
                 let known = self.cluster.place(&key).is_some();
-                let node = info.node_name.clone().unwrap_or_default();
-                self.cluster.set_pod(&node, info.clone());
-                if !known || !confirmed && change.old.is_some_and(|old| labels_differ(&old, &info.pod)) {
+                self.cluster.set_pod(&info.pod.node, info.clone());
+                if !known || !confirmed && change.old.is_some_and(|old| old.labels != info.pod.labels) {
                     wake(&mut self.queue, &self.decider, Event::PodPlaced(&info));
                 }
             }
             Some(pod) if pod::waits(&pod, &self.options.scheduler_name) => {
                 // An assumed pod's older states come late; only the binding's end un-assumes it.
                 if !self.assumed.contains_key(&key) {
-                    self.queue.set(Arc::new(PodInfo::new(pod)));
+                    self.queue.set(Arc::new(PodInfo::of_template(pod, &mut self.templates)));
                 }
             }
             _ => self.forget(&key),
@@ -230,7 +230,7 @@ impl Scheduler {
         }
         let binding = self.decider.rows().iter().find_map(|row| row.bind(&self.client, &pod, &node));
         let Some(binding) = binding else { return self.binding_failed(&pod, &node, "no plugin binds") };
-        self.assumed.insert(pod.key.clone(), pod.uid.clone());
+        self.assumed.insert(pod.key.clone(), pod.pod.uid.clone());
         self.cluster.set_pod(&node, pod.clone());
         wake(&mut self.queue, &self.decider, Event::PodPlaced(&pod));
         self.writes.spawn(async move {
@@ -259,7 +259,7 @@ impl Scheduler {
                 self.events.event(&*pod.pod, Severity::Normal, "Scheduled", message);
             }
             Ok(Outcome::Bound(pod, node, Err(status))) => {
-                if self.assumed.get(&pod.key) == Some(&pod.uid) {
+                if self.assumed.get(&pod.key) == Some(&pod.pod.uid) {
                     self.assumed.remove(&pod.key);
                     self.free(&pod.key);
                 }
@@ -325,10 +325,6 @@ async fn sleep_until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
-}
-
-fn labels_differ(old: &Pod, new: &Pod) -> bool {
-    old.metadata.labels != new.metadata.labels
 }
 
 /// Whether no plugin would see a difference: heartbeats are most of a node's changes.

@@ -1,8 +1,8 @@
 //! A pod's topology spread constraints.
 
 use api::selector::Selector;
-use k8s_openapi::api::core::v1::PodSpec;
-use std::collections::BTreeMap;
+use client::Labels;
+use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 
 #[derive(Debug)]
 pub struct Constraint {
@@ -18,9 +18,9 @@ pub struct Constraint {
 }
 
 impl Constraint {
-    pub fn of_pod(spec: &PodSpec, labels: &BTreeMap<String, String>) -> Vec<Constraint> {
-        let constraints = spec.topology_spread_constraints.iter().flatten();
+    pub fn of_pod(constraints: &[TopologySpreadConstraint], labels: &Labels) -> Vec<Constraint> {
         constraints
+            .iter()
             .map(|constraint| {
                 let mut selector = constraint.label_selector.clone();
                 let keys = constraint.match_label_keys.as_deref().unwrap_or_default();

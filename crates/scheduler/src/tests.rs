@@ -277,3 +277,73 @@ fn pods_of_a_node_that_comes_back_count_again() {
     check(&pod("p", &cpu("1")), &cluster, &["a"]);
     assert!(choices(&pod("p", &cpu("2")), &cluster).is_err());
 }
+
+/// Of every relation to other pods one, each with the label that the others select.
+fn related() -> Vec<Value> {
+    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+    const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+    let mut everywhere = term("web", "kubernetes.io/hostname");
+    everywhere["namespaceSelector"] = json!({"matchLabels": {"team": "a"}});
+    let spread = |when: &str| {
+        json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": when,
+            "labelSelector": {"matchLabels": {"app": "web"}}}])
+    };
+    let weighted = json!([{"weight": 10, "podAffinityTerm": term("web", "zone")}]);
+    [
+        ("/spec/affinity/podAffinity/", REQUIRED, json!([term("web", "zone")])),
+        ("/spec/affinity/podAntiAffinity/", REQUIRED, json!([everywhere])),
+        ("/spec/affinity/podAffinity/", PREFERRED, weighted.clone()),
+        ("/spec/affinity/podAntiAffinity/", PREFERRED, weighted),
+        ("/spec/topologySpreadConstraints", "", spread("DoNotSchedule")),
+        ("/spec/topologySpreadConstraints", "", spread("ScheduleAnyway")),
+        ("/metadata/labels/plain", "", json!("yes")),
+    ]
+    .map(|(place, key, wish)| json!({"/metadata/labels/app": "web", format!("{place}{key}"): wish}))
+    .into()
+}
+
+#[test]
+fn what_is_kept_of_earlier_decisions_never_shows() {
+    let zone = |n: u64, zone: u64| node(&format!("n{n}"), &json!({"/metadata/labels/zone": format!("z{zone}")}));
+    let mut cluster = cluster(&[zone(0, 0), zone(1, 0), zone(2, 1)], &[]);
+    let mut decider = Decider::new(1);
+    let mut random = 20_261_123_u64;
+    let mut draw = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    let kinds = related();
+    let mut refused = 0;
+    for step in 0..300 {
+        match draw(6) {
+            0 => cluster.remove_node(&format!("n{}", draw(6))),
+            1 | 2 => cluster.set_node(Arc::new(serde_json::from_value(zone(draw(6), draw(3))).unwrap())),
+            3 => drop(cluster.remove_pod(&format!("default/p{}", draw(12)))),
+            4 => {
+                let labels = [("team".to_owned(), ["a", "b"][draw(2) as usize].to_owned())].into();
+                cluster.set_namespace("default", Some(labels));
+            }
+            _ => {
+                // A pod's wishes never change: another of the name is another pod.
+                let mut other = kinds[draw(kinds.len() as u64) as usize].clone();
+                other["/metadata/uid"] = step.to_string().into();
+                let other = pod(&format!("p{}", draw(12)), &other);
+                cluster.set_pod(&format!("n{}", draw(6)), Arc::new(other));
+            }
+        }
+        for (kind, fields) in kinds.iter().enumerate() {
+            let asking = pod("asking", fields);
+            match (decider.schedule(&asking, &cluster), choices(&asking, &cluster)) {
+                (Ok(node), Ok(fresh)) => {
+                    assert!(fresh.contains(&*node), "step {step}, kind {kind}: {node} of {fresh:?}")
+                }
+                (Err(kept), Err(fresh)) => {
+                    refused += 1;
+                    assert_eq!(kept.to_string(), fresh.to_string(), "step {step}, kind {kind}");
+                }
+                (kept, fresh) => panic!("step {step}, kind {kind}: {kept:?}, and anew {fresh:?}"),
+            }
+        }
+    }
+    assert!(refused > 5, "pods were refused now and then: {refused} times");
+}

@@ -9,14 +9,11 @@ mod status;
 mod tests;
 
 use crate::claim::{self, Claim};
-use crate::pod;
 use crate::table::Start;
 use api::Reason;
 use async_trait::async_trait;
-use client::{Cache, Change};
+use client::{Cache, Cached, Change, Meta, PodView};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use plan::{Plan, View};
 use reconcile::{Action, Context, Controller, Error, Index, Key, Reconcile, Severity, key_of, owned_by, owner, split};
 use serde::Serialize;
@@ -25,8 +22,9 @@ use std::sync::Arc;
 
 pub(crate) fn controller(start: &Start) -> Controller {
     let client = &start.client;
-    let (deployments, sets, pods) = (client.cache::<Deployment>(), client.cache::<ReplicaSet>(), client.cache::<Pod>());
-    let owned = Index::new(|set: &ReplicaSet| claim::owner_or_orphan(&set.metadata));
+    let (deployments, sets, pods) =
+        (client.cache::<Deployment>(), client.cache::<ReplicaSet>(), client.cache::<PodView>());
+    let owned = Index::new(|set: &ReplicaSet| claim::owner_or_orphan(set.meta()));
     let reconciler = Deployments { deployments: deployments.clone(), sets: owned.clone(), pods: pods.clone() };
     let (matching, recreated, owners) = (deployments.clone(), deployments.clone(), sets.clone());
     Controller::new("deployment", reconciler)
@@ -51,13 +49,13 @@ fn interested(deployments: &Cache<Deployment>, change: &Change<ReplicaSet>) -> V
 }
 
 /// The deployment that recreates and waits for this pod to be gone.
-fn waiting_for_end(deployments: &Cache<Deployment>, sets: &Cache<ReplicaSet>, change: &Change<Pod>) -> Vec<Key> {
-    let ended = change.new.as_deref().is_none_or(pod::is_terminal);
+fn waiting_for_end(deployments: &Cache<Deployment>, sets: &Cache<ReplicaSet>, change: &Change<PodView>) -> Vec<Key> {
+    let ended = change.new.as_deref().is_none_or(PodView::is_terminal);
     let Some(pod) = change.old.as_deref().filter(|_| ended) else { return Vec::new() };
-    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let parent = |meta: &ObjectMeta| owner::controller(meta).map(|owner| owner.name.clone());
-    let set = parent(&pod.metadata).and_then(|name| sets.get(namespace, &name));
-    let deployment = set.and_then(|set| parent(&set.metadata)).and_then(|name| deployments.get(namespace, &name));
+    let namespace = pod.namespace();
+    let parent = |meta: Meta<'_>| meta.controller().map(|owner| owner.name.clone());
+    let set = parent(pod.meta()).and_then(|name| sets.get(namespace, &name));
+    let deployment = set.and_then(|set| parent(set.meta())).and_then(|name| deployments.get(namespace, &name));
     deployment
         .filter(|deployment| plan::recreates(deployment))
         .map(|deployment| key_of(&*deployment))
@@ -68,7 +66,7 @@ fn waiting_for_end(deployments: &Cache<Deployment>, sets: &Cache<ReplicaSet>, ch
 struct Deployments {
     deployments: Cache<Deployment>,
     sets: Arc<Index<ReplicaSet>>,
-    pods: Cache<Pod>,
+    pods: Cache<PodView>,
 }
 
 #[async_trait]
@@ -100,7 +98,7 @@ impl Deployments {
         sets.extend(self.sets.get(&claim::orphans(meta.namespace.as_deref().unwrap_or_default())));
         let (mut mine, mut may_adopt, mut adopted) = (Vec::with_capacity(sets.len()), None, false);
         for set in sets {
-            match claim::decide(meta, &selector, &set.metadata) {
+            match claim::decide(meta, &selector, set.meta()) {
                 Claim::Keep => mine.push(set),
                 Claim::Adopt => {
                     if may_adopt.is_none() {
@@ -120,9 +118,9 @@ impl Deployments {
         Ok((!adopted).then_some(mine))
     }
 
-    fn pods_of(&self, key: &Key, sets: &[Arc<ReplicaSet>]) -> Vec<Arc<Pod>> {
-        let owns = |pod: &Pod| {
-            let owner = owner::controller(&pod.metadata).map(|owner| &owner.uid);
+    fn pods_of(&self, key: &Key, sets: &[Arc<ReplicaSet>]) -> Vec<Arc<PodView>> {
+        let owns = |pod: &PodView| {
+            let owner = pod.controller().map(|owner| &owner.uid);
             owner.is_some() && sets.iter().any(|set| set.metadata.uid.as_ref() == owner)
         };
         self.pods.list_namespace(split(key).0).into_iter().filter(|pod| owns(pod)).collect()

@@ -3,10 +3,9 @@
 use super::revision;
 use super::sets::Set;
 use super::status;
-use crate::pod;
 use crate::scaled::fenceposts;
+use client::PodView;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use reconcile::Action;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ pub(super) struct View {
     /// The deployment's own.
     pub(super) sets: Vec<Arc<ReplicaSet>>,
     /// Pods of those sets; given only to a deployment that recreates.
-    pub(super) pods: Vec<Arc<Pod>>,
+    pub(super) pods: Vec<Arc<PodView>>,
 }
 
 #[derive(Default)]
@@ -164,7 +163,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// Ends all of the old before anything of the new begins.
-    fn recreate(&mut self, pods: &[Arc<Pod>]) -> Action {
+    fn recreate(&mut self, pods: &[Arc<PodView>]) -> Action {
         let newest = self.newest(false);
         let old: Vec<usize> = (0..self.sets.len()).filter(|index| Some(*index) != newest).collect();
         let mut scaled_down = false;
@@ -174,8 +173,8 @@ impl<'a> Rollout<'a> {
         let newest_uid = newest.and_then(|newest| self.sets[newest].object.metadata.uid.clone());
         let running = old.iter().any(|index| self.sets[*index].actual() > 0)
             || pods.iter().any(|pod| {
-                let owner = reconcile::owner::controller(&pod.metadata).map(|owner| &owner.uid);
-                owner != newest_uid.as_ref() && !pod::is_terminal(pod)
+                let owner = pod.controller().map(|owner| &owner.uid);
+                owner != newest_uid.as_ref() && !pod.is_terminal()
             });
         if scaled_down || running {
             return self.rollout_status(newest);

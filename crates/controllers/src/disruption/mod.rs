@@ -7,16 +7,15 @@ mod plan;
 mod scale;
 
 use crate::claim;
-use crate::pod;
 use crate::table::Start;
 use api::{Kind, Reason};
 use async_trait::async_trait;
-use client::{Cache, Change};
+use client::{Cache, Change, Labels, PodView};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{Pod, ReplicationController};
+use k8s_openapi::api::core::v1::ReplicationController;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use reconcile::{Action, Context, Controller, Error, Key, Reconcile, Severity, key_of, owner, split};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use reconcile::{Action, Context, Controller, Error, Key, Reconcile, Severity, key_of, split};
 use scale::Owners;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +25,7 @@ const REST: Duration = Duration::from_millis(50);
 
 pub(crate) fn controller(start: &Start) -> Controller {
     let client = &start.client;
-    let (budgets, pods) = (client.cache::<PodDisruptionBudget>(), client.cache::<Pod>());
+    let (budgets, pods) = (client.cache::<PodDisruptionBudget>(), client.cache::<PodView>());
     let owners = Owners::new(client);
     let reconciler = Budgets { budgets: budgets.clone(), pods: pods.clone(), owners: owners.clone() };
     let protecting = budgets.clone();
@@ -61,35 +60,34 @@ fn scaled<K: Kind>(
 }
 
 /// The budgets to which a pod's change matters.
-fn protectors(budgets: &Cache<PodDisruptionBudget>, change: &Change<Pod>) -> Vec<Key> {
+fn protectors(budgets: &Cache<PodDisruptionBudget>, change: &Change<PodView>) -> Vec<Key> {
     if let (Some(old), Some(new)) = (&change.old, &change.new)
         && face(old) == face(new)
     {
         return Vec::new();
     }
-    let mut states = [&change.old, &change.new].into_iter().flatten().map(|pod| &pod.metadata).collect::<Vec<_>>();
-    states.dedup_by(|a, b| a.labels == b.labels);
+    let mut states = [&change.old, &change.new].into_iter().flatten().map(|pod| &*pod.labels).collect::<Vec<_>>();
+    states.dedup();
     let protects = |budget: &PodDisruptionBudget| states.iter().any(|pod| selects(budget, pod));
     let budgets = budgets.list_namespace(split(&change.key).0);
     budgets.iter().filter(|budget| protects(budget)).map(|budget| key_of(&**budget)).collect()
 }
 
 /// What a budget counts by.
-fn face(pod: &Pod) -> impl PartialEq + use<'_> {
-    let meta = &pod.metadata;
-    let owner = owner::controller(meta).map(|owner| &owner.uid);
-    (meta.uid.as_deref(), meta.labels.as_ref(), meta.deletion_timestamp.is_some(), pod::is_ready(pod), owner)
+fn face(pod: &PodView) -> impl PartialEq + use<'_> {
+    let owner = pod.controller().map(|owner| &owner.uid);
+    (&pod.uid, &pod.labels, pod.is_ending(), pod.is_ready(), owner)
 }
 
 /// An empty selector is all pods of the namespace, none is no pod.
-fn selects(budget: &PodDisruptionBudget, pod: &ObjectMeta) -> bool {
+fn selects(budget: &PodDisruptionBudget, labels: &Labels) -> bool {
     let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-    selector.is_some_and(|selector| claim::selector(selector).matches(crate::labels(pod)))
+    selector.is_some_and(|selector| claim::selector(selector).matches(labels))
 }
 
 struct Budgets {
     budgets: Cache<PodDisruptionBudget>,
-    pods: Cache<Pod>,
+    pods: Cache<PodView>,
     owners: Owners,
 }
 
@@ -98,7 +96,7 @@ impl Reconcile for Budgets {
     async fn reconcile(&self, ctx: &Context, key: &Key) -> Result<Action, Error> {
         let Some(budget) = self.budgets.get_key(key) else { return Ok(Action::Done) };
         let pods = self.pods.list_namespace(split(key).0);
-        let pods: Vec<Arc<Pod>> = pods.into_iter().filter(|pod| selects(&budget, &pod.metadata)).collect();
+        let pods: Vec<Arc<PodView>> = pods.into_iter().filter(|pod| selects(&budget, &pod.labels)).collect();
         let scale = |owner: &OwnerReference, namespace: &str| self.owners.scale(owner, namespace);
         let plan = plan::plan(&budget, &pods, &scale, ctx.now());
         for (severity, reason, message) in plan.events {

@@ -1,13 +1,12 @@
 //! What a budget allows, from the pods there are and the pods there should be. Pure.
 
-use crate::pod;
 use crate::scaled::scaled;
-use k8s_openapi::api::core::v1::Pod;
+use client::PodView;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use reconcile::{Action, Severity, owner};
+use reconcile::{Action, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +24,10 @@ pub(super) struct Plan {
     /// About the budget.
     pub(super) events: Vec<(Severity, &'static str, String)>,
     /// Pods whose eviction has led to nothing.
-    pub(super) not_deleted: Vec<Arc<Pod>>,
+    pub(super) not_deleted: Vec<Arc<PodView>>,
 }
 
-pub(super) fn plan(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale<'_>, now: Timestamp) -> Plan {
+pub(super) fn plan(budget: &PodDisruptionBudget, pods: &[Arc<PodView>], scale: Scale<'_>, now: Timestamp) -> Plan {
     let mut events = Vec::new();
     if pods.is_empty() {
         events.push((Severity::Normal, "NoPods", "No matching pods found".to_owned()));
@@ -48,10 +47,7 @@ pub(super) fn plan(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale
         events.push((Severity::Warning, "UnmanagedPods", message.to_owned()));
     }
     let evicted = evicted(&old, pods, now);
-    let healthy = |pod: &&Arc<Pod>| {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        pod.metadata.deletion_timestamp.is_none() && !evicted.waiting.contains_key(name) && pod::is_ready(pod)
-    };
+    let healthy = |pod: &&Arc<PodView>| !pod.is_ending() && !evicted.waiting.contains_key(pod.name()) && pod.is_ready();
     let current = count(pods.iter().filter(healthy).count());
     let allowed = if expected.count > 0 { current.saturating_sub(expected.healthy).max(0) } else { 0 };
     let generation = budget.metadata.generation;
@@ -88,7 +84,7 @@ struct Expected {
 }
 
 /// How many pods there should be; or why that cannot be said.
-fn expected(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale<'_>) -> Result<Expected, String> {
+fn expected(budget: &PodDisruptionBudget, pods: &[Arc<PodView>], scale: Scale<'_>) -> Result<Expected, String> {
     let spec = budget.spec.as_ref();
     let illegal = || "the budget's amount is neither a number nor a percentage".to_owned();
     if let Some(most) = spec.and_then(|spec| spec.max_unavailable.as_ref()) {
@@ -107,21 +103,20 @@ fn expected(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale<'_>) -
 }
 
 /// The pods that the controllers of these want together, and whether some have none.
-fn wanted_by_owners(pods: &[Arc<Pod>], scale: Scale<'_>) -> Result<(i32, bool), String> {
+fn wanted_by_owners(pods: &[Arc<PodView>], scale: Scale<'_>) -> Result<(i32, bool), String> {
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     let mut wanted: BTreeMap<String, i32> = BTreeMap::new();
     let mut unmanaged = false;
     for pod in pods {
-        let Some(owner) = owner::controller(&pod.metadata) else {
+        let Some(owner) = pod.controller() else {
             unmanaged = true;
             continue;
         };
         if !seen.insert(&owner.uid) {
             continue;
         }
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let Some((uid, replicas)) = scale(owner, namespace) else {
-            let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let Some((uid, replicas)) = scale(owner, pod.namespace()) else {
+            let name = pod.name();
             return Err(format!("found no scale of {} {} for pod {name:?}", owner.kind, owner.name));
         };
         wanted.insert(uid, replicas);
@@ -133,18 +128,16 @@ fn wanted_by_owners(pods: &[Arc<Pod>], scale: Scale<'_>) -> Result<(i32, bool), 
 struct Evicted {
     /// Not deleted yet, and since when they were to be.
     waiting: BTreeMap<String, Time>,
-    not_deleted: Vec<Arc<Pod>>,
+    not_deleted: Vec<Arc<PodView>>,
     /// When to look again.
     action: Action,
 }
 
-fn evicted(old: &PodDisruptionBudgetStatus, pods: &[Arc<Pod>], now: Timestamp) -> Evicted {
+fn evicted(old: &PodDisruptionBudgetStatus, pods: &[Arc<PodView>], now: Timestamp) -> Evicted {
     let mut evicted = Evicted::default();
     let Some(noted) = &old.disrupted_pods else { return evicted };
-    for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        let Some((name, since)) = pod.metadata.name.as_ref().and_then(|name| noted.get_key_value(name)) else {
-            continue;
-        };
+    for pod in pods.iter().filter(|pod| !pod.is_ending()) {
+        let Some((name, since)) = noted.get_key_value(pod.name()) else { continue };
         let left = EVICTION_TIMEOUT - now.duration_since(since.0);
         match Duration::try_from(left) {
             Ok(left) if !left.is_zero() => {
@@ -183,7 +176,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn pods(ready: usize, unready: usize) -> Vec<Arc<Pod>> {
+    fn pods(ready: usize, unready: usize) -> Vec<Arc<PodView>> {
         let pod = |n: usize| {
             let ready = if n < ready { "True" } else { "False" };
             json!({"metadata": {"name": format!("p{n}"), "namespace": "d", "ownerReferences": [
@@ -237,7 +230,7 @@ mod tests {
             (late.status.current_healthy, late.status.disrupted_pods, late.action),
             (Some(3), None, Action::Done)
         );
-        assert_eq!(late.not_deleted[0].metadata.name.as_deref(), Some("p0"));
+        assert_eq!(late.not_deleted[0].name(), "p0");
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! A pod as a service's backend. Pure.
 
-use crate::pod;
-use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
+use client::PodView;
+use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// A service's port as one pod serves it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,12 +22,12 @@ pub(super) fn selector(service: &Service) -> Option<&BTreeMap<String, String>> {
 }
 
 /// Whether a pod has an address to be told; those that are ending have, those that have ended do not.
-pub(super) fn stands(pod: &Pod) -> bool {
-    !pod::is_terminal(pod) && !addresses(pod).is_empty()
+pub(super) fn stands(pod: &PodView) -> bool {
+    !pod.is_terminal() && !pod.addresses.is_empty()
 }
 
 /// Whether endpoints show that a pod has changed; `None`: it was not behind the service.
-pub(super) fn differs(old: Option<&Pod>, new: &Pod) -> bool {
+pub(super) fn differs(old: Option<&PodView>, new: &PodView) -> bool {
     match old.filter(|old| stands(old)) {
         Some(old) => !stands(new) || face(old) != face(new),
         None => stands(new),
@@ -36,26 +35,12 @@ pub(super) fn differs(old: Option<&Pod>, new: &Pod) -> bool {
 }
 
 /// What endpoints show of a pod, apart from its ports, which never change.
-fn face(pod: &Pod) -> impl PartialEq + use<'_> {
-    let spec = pod.spec.as_ref();
-    (
-        pod.metadata.uid.as_deref(),
-        addresses(pod),
-        (pod::is_ready(pod), pod.metadata.deletion_timestamp.is_some()),
-        spec.map(|spec| (spec.node_name.as_deref(), spec.hostname.as_deref(), spec.subdomain.as_deref())),
-    )
-}
-
-pub(super) fn addresses(pod: &Pod) -> Vec<IpAddr> {
-    let Some(status) = &pod.status else { return Vec::new() };
-    let listed = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
-    let mut all: Vec<IpAddr> = listed.chain(status.pod_ip.as_deref()).filter_map(|ip| ip.parse().ok()).collect();
-    all.dedup();
-    all
+fn face(pod: &PodView) -> impl PartialEq + use<'_> {
+    (&pod.uid, &pod.addresses, (pod.is_ready(), pod.is_ending()), (&pod.node, &pod.hostname, &pod.spec.subdomain))
 }
 
 /// The service's ports as the pod has them, in order; a port that it names and the pod lacks is left out.
-pub(super) fn ports(service: &Service, pod: &Pod) -> Vec<Port> {
+pub(super) fn ports(service: &Service, pod: &PodView) -> Vec<Port> {
     let declared = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
     let mut ports: Vec<Port> = declared
         .filter_map(|port| {
@@ -75,17 +60,13 @@ fn protocol(port: &ServicePort) -> &str {
     port.protocol.as_deref().unwrap_or("TCP")
 }
 
-fn number(port: &ServicePort, pod: &Pod) -> Option<i32> {
+fn number(port: &ServicePort, pod: &PodView) -> Option<i32> {
     let name = match &port.target_port {
         None | Some(IntOrString::Int(0)) => return Some(port.port),
         Some(IntOrString::Int(number)) => return Some(*number),
         Some(IntOrString::String(name)) => name,
     };
-    let spec = pod.spec.as_ref()?;
-    let staying =
-        spec.init_containers.iter().flatten().filter(|container| container.restart_policy.as_deref() == Some("Always"));
-    let containers = spec.containers.iter().chain(staying);
-    let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
+    let mut ports = pod.spec.staying().flat_map(|container| container.ports.iter().flatten());
     let same = ports.find(|declared| {
         declared.name.as_ref() == Some(name) && declared.protocol.as_deref().unwrap_or("TCP") == protocol(port)
     });
@@ -93,10 +74,9 @@ fn number(port: &ServicePort, pod: &Pod) -> Option<i32> {
 }
 
 /// The name by which DNS knows the pod behind this service.
-pub(super) fn hostname(service: &Service, pod: &Pod) -> Option<String> {
-    let spec = pod.spec.as_ref()?;
-    let hostname = spec.hostname.clone().filter(|name| !name.is_empty())?;
-    (spec.subdomain == service.metadata.name).then_some(hostname)
+pub(super) fn hostname(service: &Service, pod: &PodView) -> Option<String> {
+    let known = Some(&*pod.spec.subdomain) == service.metadata.name.as_deref();
+    (known && !pod.hostname.is_empty()).then(|| pod.hostname.to_string())
 }
 
 pub(super) fn is_headless(service: &Service) -> bool {

@@ -5,15 +5,12 @@
 //! entry per live service and pod, and one per service and pod that it selects.
 
 use super::backend;
-use crate::pod;
-use client::{Cache, Change};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use client::{Cache, Change, Labels, PodView};
+use k8s_openapi::api::core::v1::Service;
 use parking_lot::RwLock;
 use reconcile::{Feed, Key, split};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-
-type Labels = BTreeMap<String, String>;
 
 #[derive(Default)]
 pub(super) struct Members {
@@ -25,17 +22,17 @@ struct State {
     services: HashMap<Key, Entry>,
     /// The services of a namespace by one of the labels that they ask for: name, then value.
     asking: HashMap<String, HashMap<String, HashMap<String, Vec<Key>>>>,
-    pods: BTreeMap<Key, Arc<Pod>>,
+    pods: BTreeMap<Key, Arc<PodView>>,
 }
 
 struct Entry {
     service: Arc<Service>,
-    pods: BTreeMap<Key, Arc<Pod>>,
+    pods: BTreeMap<Key, Arc<PodView>>,
 }
 
 impl Members {
     /// The service, and the pods that it selects and that could serve, in key order.
-    pub(super) fn get(&self, service: &str) -> Option<(Arc<Service>, Vec<Arc<Pod>>)> {
+    pub(super) fn get(&self, service: &str) -> Option<(Arc<Service>, Vec<Arc<PodView>>)> {
         let state = self.state.read();
         let entry = state.services.get(service)?;
         Some((entry.service.clone(), entry.pods.values().filter(|pod| backend::stands(pod)).cloned().collect()))
@@ -44,12 +41,12 @@ impl Members {
     /// The services with a pod on this node.
     pub(super) fn on_node(&self, node: &str) -> Vec<Key> {
         let state = self.state.read();
-        let has = |entry: &Entry| entry.pods.values().any(|pod| pod::node_name(pod) == node);
+        let has = |entry: &Entry| entry.pods.values().any(|pod| &*pod.node == node);
         state.services.iter().filter(|(_, entry)| has(entry)).map(|(key, _)| key.clone()).collect()
     }
 
     /// Keeps up with the caches, and tells of every service that has to be looked at.
-    pub(super) async fn follow(self: Arc<Members>, services: Cache<Service>, pods: Cache<Pod>, mut feed: Feed) {
+    pub(super) async fn follow(self: Arc<Members>, services: Cache<Service>, pods: Cache<PodView>, mut feed: Feed) {
         services.synced().await;
         pods.synced().await;
         let (mut services, mut pods) = (services.changes(), pods.changes());
@@ -123,17 +120,17 @@ impl State {
         }
     }
 
-    fn selected(&self, namespace: &str, wanted: &Labels) -> BTreeMap<Key, Arc<Pod>> {
+    fn selected(&self, namespace: &str, wanted: &Labels) -> BTreeMap<Key, Arc<PodView>> {
         let first: Key = format!("{namespace}/").into();
         let pods = self.pods.range(first.clone()..).take_while(|(key, _)| key.starts_with(&*first));
-        let own = pods.filter(|(_, pod)| selects(wanted, crate::labels(&pod.metadata)));
+        let own = pods.filter(|(_, pod)| selects(wanted, &pod.labels));
         own.map(|(key, pod)| (key.clone(), pod.clone())).collect()
     }
 
     /// The services that select such a pod.
-    fn selecting(&self, namespace: &str, pod: &Pod) -> Vec<Key> {
+    fn selecting(&self, namespace: &str, pod: &PodView) -> Vec<Key> {
         let Some(names) = self.asking.get(namespace) else { return Vec::new() };
-        let labels = crate::labels(&pod.metadata);
+        let labels = &*pod.labels;
         let candidates = labels.iter().filter_map(|(name, value)| names.get(name)?.get(value)).flatten();
         let wants = |key: &&Key| {
             let wanted = self.services.get(*key).and_then(|entry| backend::selector(&entry.service));
@@ -143,9 +140,9 @@ impl State {
     }
 
     /// Takes a pod's change in; the services to which it matters.
-    fn pod(&mut self, change: &Change<Pod>) -> Vec<Key> {
+    fn pod(&mut self, change: &Change<PodView>) -> Vec<Key> {
         let namespace = split(&change.key).0;
-        let of = |pod: Option<&Pod>| pod.map(|pod| self.selecting(namespace, pod)).unwrap_or_default();
+        let of = |pod: Option<&PodView>| pod.map(|pod| self.selecting(namespace, pod)).unwrap_or_default();
         let (left, joined) = (of(change.old.as_deref()), of(change.new.as_deref()));
         match &change.new {
             Some(pod) => self.pods.insert(change.key.clone(), pod.clone()),
@@ -182,7 +179,7 @@ mod tests {
     struct Told {
         state: State,
         services: HashMap<String, Arc<Service>>,
-        pods: HashMap<String, Arc<Pod>>,
+        pods: HashMap<String, Arc<PodView>>,
     }
 
     fn change<K>(told: &mut HashMap<String, Arc<K>>, key: &str, new: Option<K>) -> Change<K> {

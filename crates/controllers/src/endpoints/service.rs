@@ -4,11 +4,10 @@ use super::HEADLESS;
 use super::backend::{self, Port};
 use super::members::Members;
 use super::slices::{self, Changes, Endpoints, Group, MANAGED_BY, SERVICE_NAME};
-use crate::pod;
 use crate::table::Start;
 use async_trait::async_trait;
-use client::{Cache, Change};
-use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service};
+use client::{Cache, Change, PodView};
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use reconcile::{Action, Context, Controller, Error, Index, Key, Reconcile, in_batches, owner};
@@ -24,7 +23,7 @@ const REST: Duration = Duration::from_millis(50);
 
 pub(crate) fn controller(start: &Start) -> Controller {
     let client = &start.client;
-    let (services, pods, nodes) = (client.cache::<Service>(), client.cache::<Pod>(), client.cache::<Node>());
+    let (services, pods, nodes) = (client.cache::<Service>(), client.cache::<PodView>(), client.cache::<Node>());
     let owned = Index::new(|slice: &EndpointSlice| slices_service(slice, CONTROLLER));
     let members: Arc<Members> = Arc::default();
     let (follower, zoned) = (members.clone(), members.clone());
@@ -126,7 +125,11 @@ fn meta(service: &Service) -> ObjectMeta {
 }
 
 /// The endpoints of each of the service's address families, by ports; each family has at least one group.
-fn groups(service: &Service, pods: &[Arc<Pod>], zone: &dyn Fn(&str) -> Option<String>) -> BTreeMap<Group, Endpoints> {
+fn groups(
+    service: &Service,
+    pods: &[Arc<PodView>],
+    zone: &dyn Fn(&str) -> Option<String>,
+) -> BTreeMap<Group, Endpoints> {
     let mut groups: BTreeMap<Group, Endpoints> = BTreeMap::new();
     let families = service.spec.as_ref().and_then(|spec| spec.ip_families.as_ref());
     let v6 = families.is_some_and(|families| families.iter().any(|family| family == "IPv6"));
@@ -135,7 +138,7 @@ fn groups(service: &Service, pods: &[Arc<Pod>], zone: &dyn Fn(&str) -> Option<St
         let mut any = false;
         for pod in pods {
             let is_of_family = |ip: &IpAddr| ip.is_ipv4() == (family == "IPv4");
-            let Some(ip) = backend::addresses(pod).into_iter().find(is_of_family) else { continue };
+            let Some(ip) = pod.addresses.iter().copied().find(is_of_family) else { continue };
             let ports: Vec<Port> = backend::ports(service, pod);
             let endpoint = endpoint(service, pod, ip, zone);
             groups.entry((family, ports)).or_default().insert(slices::identity(&endpoint), endpoint);
@@ -148,9 +151,9 @@ fn groups(service: &Service, pods: &[Arc<Pod>], zone: &dyn Fn(&str) -> Option<St
     groups
 }
 
-fn endpoint(service: &Service, pod: &Pod, ip: IpAddr, zone: &dyn Fn(&str) -> Option<String>) -> Endpoint {
-    let (serving, terminating) = (pod::is_ready(pod), pod.metadata.deletion_timestamp.is_some());
-    let node = Some(pod::node_name(pod).to_owned()).filter(|node| !node.is_empty());
+fn endpoint(service: &Service, pod: &PodView, ip: IpAddr, zone: &dyn Fn(&str) -> Option<String>) -> Endpoint {
+    let (serving, terminating) = (pod.is_ready(), pod.is_ending());
+    let node = pod.has_node().then(|| pod.node.to_string());
     Endpoint {
         addresses: vec![ip.to_string()],
         conditions: Some(EndpointConditions {
@@ -163,9 +166,9 @@ fn endpoint(service: &Service, pod: &Pod, ip: IpAddr, zone: &dyn Fn(&str) -> Opt
         node_name: node,
         target_ref: Some(ObjectReference {
             kind: Some("Pod".to_owned()),
-            namespace: pod.metadata.namespace.clone(),
-            name: pod.metadata.name.clone(),
-            uid: pod.metadata.uid.clone(),
+            namespace: Some(pod.namespace().to_owned()),
+            name: Some(pod.name().to_owned()),
+            uid: Some(pod.uid.to_string()),
             ..ObjectReference::default()
         }),
         ..Endpoint::default()
@@ -181,7 +184,7 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": "web", "namespace": "d"}, "spec": spec})).unwrap()
     }
 
-    fn pod(ip: &str, fields: Value) -> Arc<Pod> {
+    fn pod(ip: &str, fields: Value) -> Arc<PodView> {
         let mut pod = json!({
             "metadata": {"name": ip, "namespace": "d", "uid": ip, "labels": {"app": "web"}},
             "spec": {"nodeName": "n1", "containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}]},
@@ -195,8 +198,8 @@ mod tests {
     }
 
     /// `address ready serving terminating ports` of every endpoint.
-    fn check(service: &Service, pods: Vec<Arc<Pod>>, want: &[&str]) {
-        let pods: Vec<Arc<Pod>> = pods.into_iter().filter(|pod| backend::stands(pod)).collect();
+    fn check(service: &Service, pods: Vec<Arc<PodView>>, want: &[&str]) {
+        let pods: Vec<Arc<PodView>> = pods.into_iter().filter(|pod| backend::stands(pod)).collect();
         let groups = groups(service, &pods, &|node| Some(format!("zone-of-{node}")));
         let mut lines = Vec::new();
         for ((_, ports), endpoints) in &groups {

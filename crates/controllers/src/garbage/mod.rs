@@ -55,7 +55,7 @@ pub(crate) fn controller(start: &Start) -> Controller {
 }
 
 fn kinds() -> impl Iterator<Item = &'static ResourceDef> {
-    let defs = api::object::builtin().iter().map(|row| row.def());
+    let defs = api::object::stored().map(|row| row.def());
     defs.filter(|def| def.verbs == Verbs::Full && !NOT_FOLLOWED.contains(&def.kind))
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn delete(client: &Client, namespace: &str) -> Remaining {
     if !remaining.is_empty() {
         return remaining;
     }
-    let defs = api::object::builtin().iter().map(|row| row.def());
+    let defs = api::object::stored().map(|row| row.def());
     for def in defs.filter(|def| def.namespaced() && def.verbs == Verbs::Full) {
         delete_kind(client, def, namespace, &mut remaining).await;
     }

@@ -6,8 +6,8 @@ mod status;
 use crate::table::Start;
 use api::{Kind, Reason, Subresource};
 use async_trait::async_trait;
-use client::{Cache, Change, Request, Verb};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use client::{Cache, Change, PodView, Request, Verb};
+use k8s_openapi::api::core::v1::Namespace;
 use reconcile::{Action, Context, Controller, Error, Key, Reconcile, split};
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ const FINALIZER: &str = "kubernetes";
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 pub(crate) fn controller(start: &Start) -> Controller {
-    let (namespaces, pods) = (start.client.cache::<Namespace>(), start.client.cache::<Pod>());
+    let (namespaces, pods) = (start.client.cache::<Namespace>(), start.client.cache::<PodView>());
     let ending = namespaces.clone();
     Controller::new("namespace", Namespaces { namespaces: namespaces.clone() })
         .watches(namespaces, |change| {
             if change.new.as_deref().is_some_and(is_ending) { vec![change.key.clone()] } else { Vec::new() }
         })
-        .watches(pods, move |change: &Change<Pod>| {
+        .watches(pods, move |change: &Change<PodView>| {
             let namespace = split(&change.key).0;
             let ended =
                 change.new.is_none() && ending.get("", namespace).is_some_and(|namespace| is_ending(&namespace));

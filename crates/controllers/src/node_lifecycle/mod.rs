@@ -9,9 +9,9 @@ use crate::table::Start;
 use crate::{node, pod};
 use api::{Reason, Subresource};
 use async_trait::async_trait;
-use client::{Cache, CacheScope, Change, PatchType};
+use client::{Cache, CacheScope, Change, PatchType, PodView};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Node, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -28,7 +28,7 @@ pub(crate) fn controller(start: &Start) -> Controller {
     let client = &start.client;
     let nodes = client.cache::<Node>();
     let scope = CacheScope { namespace: LEASE_NAMESPACE.to_owned(), ..CacheScope::default() };
-    let on_node = Index::new(crate::node_of_pod);
+    let on_node = Index::new(pod::node);
     let heartbeats = Arc::new(Heartbeats { clock: start.clock.clone(), seen: Mutex::default() });
     let reconciler = Nodes {
         nodes: nodes.clone(),
@@ -41,7 +41,7 @@ pub(crate) fn controller(start: &Start) -> Controller {
         .component("node-controller")
         .watches(nodes, move |change| statuses.node_changed(&known, change))
         .watches(client.cache_of::<Lease>(scope), move |change| heartbeats.lease_changed(change))
-        .indexes(client.cache::<Pod>(), &on_node, |_| Vec::new())
+        .indexes(client.cache::<PodView>(), &on_node, |_| Vec::new())
 }
 
 /// When each node was last heard from.
@@ -112,7 +112,7 @@ impl Heartbeats {
 
 struct Nodes {
     nodes: Cache<Node>,
-    pods: Arc<Index<Pod>>,
+    pods: Arc<Index<PodView>>,
     heartbeats: Arc<Heartbeats>,
     grace: Duration,
 }
@@ -171,7 +171,7 @@ impl Nodes {
     /// Services must not send to pods that nobody vouches for.
     async fn mark_pods(&self, ctx: &Context, node: &Node) -> Result<(), Error> {
         let pods = self.pods.get(node.metadata.name.as_deref().unwrap_or_default());
-        let ready = pods.into_iter().filter(|pod| pod::is_ready(pod));
+        let ready = pods.into_iter().filter(|pod| pod.is_ready());
         let (_, error) = reconcile::in_batches(ready, ctx.failures(), |pod| mark(ctx.clone(), pod)).await;
         error.map_or(Ok(()), Err)
     }
@@ -187,15 +187,18 @@ struct Conditions {
     conditions: [PodCondition; 1],
 }
 
-async fn mark(ctx: Context, pod: Arc<Pod>) -> Result<(), Error> {
-    let Some(ready) = pod::condition(&pod, "Ready") else { return Ok(()) };
-    let condition =
-        PodCondition { status: "False".to_owned(), last_transition_time: Some(Time(ctx.now())), ..ready.clone() };
+/// What the condition says beside its status stays as it is: the patch merges.
+async fn mark(ctx: Context, pod: Arc<PodView>) -> Result<(), Error> {
+    let condition = PodCondition {
+        type_: "Ready".to_owned(),
+        status: "False".to_owned(),
+        last_transition_time: Some(Time(ctx.now())),
+        ..PodCondition::default()
+    };
     let patch = Patch { status: Conditions { conditions: [condition] } };
-    let (namespace, name) =
-        (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default());
+    let (namespace, name) = (pod.namespace(), pod.name());
     let answer =
-        ctx.client().patch::<Pod>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
+        ctx.client().patch::<PodView>(namespace, name, PatchType::Strategic, Some(Subresource::Status), &patch).await;
     match answer {
         Err(status) if status.reason == Reason::NotFound => Ok(()),
         Err(status) => Err(Error::Api { what: format!("marking pod {name} as not ready"), status }),

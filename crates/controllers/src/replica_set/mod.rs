@@ -7,7 +7,7 @@ use crate::claim;
 use crate::table::Start;
 use api::Kind;
 use async_trait::async_trait;
-use client::{Cache, Change};
+use client::{Cache, Cached, Change, PodView};
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,8 +18,8 @@ use reconcile::{
 use std::sync::Arc;
 
 pub(crate) fn controller(start: &Start) -> Controller {
-    let (sets, pods) = (start.client.cache::<ReplicaSet>(), start.client.cache::<Pod>());
-    let owned = Index::new(|pod: &Pod| claim::owner_or_orphan(&pod.metadata));
+    let (sets, pods) = (start.client.cache::<ReplicaSet>(), start.client.cache::<PodView>());
+    let owned = Index::new(|pod: &PodView| claim::owner_or_orphan(pod.meta()));
     let matching = sets.clone();
     Controller::new("replicaset", ReplicaSets { sets: sets.clone(), pods: owned.clone() })
         .watches(sets, reconcile::each)
@@ -27,13 +27,13 @@ pub(crate) fn controller(start: &Start) -> Controller {
 }
 
 /// The sets that a pod's change concerns: its owner, or those that may adopt it.
-fn interested(sets: &Cache<ReplicaSet>, change: &Change<Pod>) -> Vec<Key> {
+fn interested(sets: &Cache<ReplicaSet>, change: &Change<PodView>) -> Vec<Key> {
     let mut keys = owned_by::<ReplicaSet, _>(change);
-    let Some(orphan) = change.new.as_deref().filter(|pod| owner::controller(&pod.metadata).is_none()) else {
+    let Some(orphan) = change.new.as_deref().filter(|pod| pod.controller().is_none()) else {
         return keys;
     };
-    for set in sets.list_namespace(orphan.metadata.namespace.as_deref().unwrap_or_default()) {
-        if claim::selector(&set.spec.selector).matches(crate::labels(&orphan.metadata)) {
+    for set in sets.list_namespace(orphan.namespace()) {
+        if claim::selector(&set.spec.selector).matches(&orphan.labels) {
             keys.push(key_of(&*set));
         }
     }
@@ -42,7 +42,7 @@ fn interested(sets: &Cache<ReplicaSet>, change: &Change<Pod>) -> Vec<Key> {
 
 struct ReplicaSets {
     sets: Cache<ReplicaSet>,
-    pods: Arc<Index<Pod>>,
+    pods: Arc<Index<PodView>>,
 }
 
 #[async_trait]
@@ -134,8 +134,8 @@ async fn create(ctx: Context, set: Arc<ReplicaSet>, pod: Arc<Pod>) -> Result<(),
     }
 }
 
-async fn delete_one(ctx: Context, set: Arc<ReplicaSet>, pod: Arc<Pod>) -> Result<(), Error> {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
+async fn delete_one(ctx: Context, set: Arc<ReplicaSet>, pod: Arc<PodView>) -> Result<(), Error> {
+    let name = pod.name();
     match ctx.delete(&*pod, None).await {
         Ok(()) => {
             ctx.events().event(&*set, Severity::Normal, "SuccessfulDelete", format!("Deleted pod: {name}"));

@@ -4,8 +4,8 @@ use super::rank;
 use crate::claim::{self, Claim};
 use crate::pod::{self, Availability};
 use api::selector::Selector;
+use client::{Cached, PodView};
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use reconcile::Action;
@@ -14,21 +14,21 @@ use std::time::Duration;
 
 pub(super) struct View {
     pub(super) set: Arc<ReplicaSet>,
-    pub(super) owned: Vec<Arc<Pod>>,
+    pub(super) owned: Vec<Arc<PodView>>,
     /// Pods of the namespace without an owner.
-    pub(super) orphans: Vec<Arc<Pod>>,
+    pub(super) orphans: Vec<Arc<PodView>>,
     /// Pods of all sets with this one's owner; given only when some pods are to go.
-    pub(super) related: Vec<Arc<Pod>>,
+    pub(super) related: Vec<Arc<PodView>>,
 }
 
 #[derive(Default)]
 pub(super) struct Plan {
-    pub(super) adopt: Vec<Arc<Pod>>,
-    pub(super) release: Vec<Arc<Pod>>,
+    pub(super) adopt: Vec<Arc<PodView>>,
+    pub(super) release: Vec<Arc<PodView>>,
     pub(super) create: usize,
-    pub(super) delete: Vec<Arc<Pod>>,
+    pub(super) delete: Vec<Arc<PodView>>,
     /// What the set has, before the changes above.
-    active: Vec<Arc<Pod>>,
+    active: Vec<Arc<PodView>>,
     terminating: usize,
     pub(super) action: Action,
 }
@@ -43,7 +43,7 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Plan {
     let spec = &set.spec;
     let selector = claim::selector(&spec.selector);
     for pod in view.owned.iter().chain(&view.orphans) {
-        match claim::decide(&set.metadata, &selector, &pod.metadata) {
+        match claim::decide(&set.metadata, &selector, pod.meta()) {
             Claim::Keep if pod::is_active(pod) => plan.active.push(pod.clone()),
             Claim::Keep if pod::is_terminating(pod) => plan.terminating += 1,
             Claim::Release if pod::is_active(pod) => plan.release.push(pod.clone()),
@@ -65,7 +65,7 @@ pub(super) fn plan(view: &View, now: Timestamp) -> Plan {
 }
 
 /// When the next pod that is ready will have been so for long enough.
-fn next_availability(active: &[Arc<Pod>], min_ready_seconds: i32, now: Timestamp) -> Action {
+fn next_availability(active: &[Arc<PodView>], min_ready_seconds: i32, now: Timestamp) -> Action {
     let waits = active.iter().filter_map(|pod| match pod::availability(pod, min_ready_seconds, now) {
         Availability::In(left) => Duration::try_from(left).ok(),
         _ => None,
@@ -83,13 +83,13 @@ pub(super) fn status(set: &ReplicaSet, plan: &Plan, error: Option<String>, now: 
     let template = set.spec.template.as_ref().and_then(|template| template.metadata.as_ref());
     let template = Selector::from_map(template.map_or(&crate::NO_LABELS, crate::labels));
     // As upstream's JSON has it, 0 is left out.
-    let having = |has: &dyn Fn(&Pod) -> bool| {
+    let having = |has: &dyn Fn(&PodView) -> bool| {
         Some(count(plan.active.iter().filter(|pod| has(pod)).count())).filter(|count| *count != 0)
     };
     ReplicaSetStatus {
         replicas: count(plan.active.len()),
-        fully_labeled_replicas: having(&|pod| template.matches(crate::labels(&pod.metadata))),
-        ready_replicas: having(&|pod| pod::is_ready(pod)),
+        fully_labeled_replicas: having(&|pod| template.matches(&pod.labels)),
+        ready_replicas: having(&PodView::is_ready),
         available_replicas: having(&|pod| pod::availability(pod, min_ready, now) == Availability::Available),
         terminating_replicas: Some(count(plan.terminating)),
         observed_generation: set.metadata.generation,

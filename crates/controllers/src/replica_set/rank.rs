@@ -1,18 +1,21 @@
 //! Which pods go first when a set shrinks: those that are missed least.
 
 use crate::pod;
-use k8s_openapi::api::core::v1::Pod;
+use client::PodView;
 use k8s_openapi::jiff::Timestamp;
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-
 /// `many` of the pods. In order: without a node, pending before running, not ready, cheap, crowded on its node, ready
 /// for a short time, restarted often, young. Times count by their order of magnitude only, so that a set's pods are
 /// not all of one age after many scalings.
-pub(super) fn first_to_go(active: &[Arc<Pod>], related: &[Arc<Pod>], many: usize, now: Timestamp) -> Vec<Arc<Pod>> {
+pub(super) fn first_to_go(
+    active: &[Arc<PodView>],
+    related: &[Arc<PodView>],
+    many: usize,
+    now: Timestamp,
+) -> Vec<Arc<PodView>> {
     if many >= active.len() {
         return active.to_vec();
     }
@@ -21,55 +24,30 @@ pub(super) fn first_to_go(active: &[Arc<Pod>], related: &[Arc<Pod>], many: usize
     }
     let mut on_node: HashMap<&str, usize> = HashMap::new();
     for pod in related.iter().filter(|pod| pod::is_active(pod)) {
-        *on_node.entry(pod::node_name(pod)).or_default() += 1;
+        *on_node.entry(&*pod.node).or_default() += 1;
     }
-    let crowd = |pod: &Pod| on_node.get(pod::node_name(pod)).copied().unwrap_or_default();
+    let crowd = |pod: &PodView| on_node.get(&*pod.node).copied().unwrap_or_default();
     let mut ranked = active.to_vec();
     ranked.sort_by(|a, b| first(a, b, crowd(a), crowd(b), now));
     ranked.truncate(many);
     ranked
 }
 
-fn first(a: &Pod, b: &Pod, crowd_a: usize, crowd_b: usize, now: Timestamp) -> Ordering {
+fn first(a: &PodView, b: &PodView, crowd_a: usize, crowd_b: usize, now: Timestamp) -> Ordering {
     let key =
-        |pod: &Pod, crowd| (!pod::node_name(pod).is_empty(), phase(pod), pod::is_ready(pod), cost(pod), Reverse(crowd));
+        |pod: &PodView, crowd| (pod.has_node(), pod::progress(pod), pod.is_ready(), pod.deletion_cost, Reverse(crowd));
     key(a, crowd_a)
         .cmp(&key(b, crowd_b))
-        .then_with(|| match (pod::is_ready(a), pod::is_ready(b)) {
+        .then_with(|| match (a.is_ready(), b.is_ready()) {
             (true, true) => younger(pod::ready_since(a), pod::ready_since(b), a, b, now),
             _ => Ordering::Equal,
         })
-        .then_with(|| restarts(b).cmp(&restarts(a)))
-        .then_with(|| younger(created(a), created(b), a, b, now))
-}
-
-fn phase(pod: &Pod) -> u8 {
-    match pod::phase(pod) {
-        "" | "Pending" => 0,
-        "Unknown" => 1,
-        _ => 2,
-    }
-}
-
-/// What a user says that losing the pod costs.
-fn cost(pod: &Pod) -> i32 {
-    let text = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(COST));
-    text.and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-fn created(pod: &Pod) -> Option<Timestamp> {
-    pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
-}
-
-/// The larger of restarts of containers and of init containers that stay: the most that one container had.
-fn restarts(pod: &Pod) -> i32 {
-    let Some(status) = &pod.status else { return 0 };
-    let statuses = status.container_statuses.iter().flatten();
-    statuses.map(|container| container.restart_count).max().unwrap_or(0)
+        .then_with(|| b.restarts.cmp(&a.restarts))
+        .then_with(|| younger(a.created, b.created, a, b, now))
 }
 
 /// No time before a short time before a long time, by powers of two; within one, by uid: arbitrary but stable.
-fn younger(a: Option<Timestamp>, b: Option<Timestamp>, pod_a: &Pod, pod_b: &Pod, now: Timestamp) -> Ordering {
+fn younger(a: Option<Timestamp>, b: Option<Timestamp>, pod_a: &PodView, pod_b: &PodView, now: Timestamp) -> Ordering {
     if a == b {
         return Ordering::Equal;
     }
@@ -80,7 +58,7 @@ fn younger(a: Option<Timestamp>, b: Option<Timestamp>, pod_a: &Pod, pod_b: &Pod,
             age => i32::try_from(age.ilog2()).expect("a logarithm of 128 bits"),
         },
     };
-    magnitude(a).cmp(&magnitude(b)).then_with(|| pod_a.metadata.uid.cmp(&pod_b.metadata.uid))
+    magnitude(a).cmp(&magnitude(b)).then_with(|| pod_a.uid.cmp(&pod_b.uid))
 }
 
 #[cfg(test)]
@@ -88,7 +66,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn pod(name: &str, fields: Value) -> Arc<Pod> {
+    fn pod(name: &str, fields: Value) -> Arc<PodView> {
         let mut pod = json!({
             "metadata": {"name": name, "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
             "spec": {"containers": [], "nodeName": "n1"}, "status": {"phase": "Running"},
@@ -105,14 +83,14 @@ mod tests {
     }
 
     /// `pods` are given in the order in which they should go.
-    fn check(pods: &[Arc<Pod>]) {
+    fn check(pods: &[Arc<PodView>]) {
         let now = "2026-01-01T01:00:00Z".parse().unwrap();
         let mut shuffled = pods.to_vec();
         shuffled.reverse();
         for many in 0..=pods.len() {
             let gone = first_to_go(&shuffled, &shuffled, many, now);
-            let mut names: Vec<_> = gone.iter().map(|pod| pod.metadata.name.clone().unwrap()).collect();
-            let mut want: Vec<_> = pods[..many].iter().map(|pod| pod.metadata.name.clone().unwrap()).collect();
+            let mut names: Vec<_> = gone.iter().map(|pod| pod.name().to_owned()).collect();
+            let mut want: Vec<_> = pods[..many].iter().map(|pod| pod.name().to_owned()).collect();
             names.sort();
             want.sort();
             assert_eq!(names, want);
@@ -121,7 +99,7 @@ mod tests {
 
     #[test]
     fn deletes_the_least_missed_pods_first() {
-        let cheap = json!({"/metadata/annotations": {COST: "-5"},
+        let cheap = json!({"/metadata/annotations": {"controller.kubernetes.io/pod-deletion-cost": "-5"},
             "/status/conditions": ready("2026-01-01T00:10:00Z")["/status/conditions"]});
         check(&[
             pod("unassigned", json!({"/spec/nodeName": ""})),
@@ -148,6 +126,6 @@ mod tests {
         };
         let pods = [pod("a", at("free")), pod("b", at("full")), pod("c", at("full"))];
         let gone = first_to_go(&pods, &pods, 2, "2026-01-01T01:00:00Z".parse().unwrap());
-        assert!(gone.iter().all(|pod| pod::node_name(pod) == "full"));
+        assert!(gone.iter().all(|pod| &*pod.node == "full"));
     }
 }

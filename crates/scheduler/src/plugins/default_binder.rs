@@ -19,10 +19,10 @@ impl Plugin for DefaultBinder {
         let (client, pod) = (client.clone(), pod.clone());
         let binding = BindingObject {
             metadata: ObjectMeta {
-                namespace: pod.pod.metadata.namespace.clone(),
-                name: pod.pod.metadata.name.clone(),
+                namespace: Some(pod.pod.namespace().to_owned()),
+                name: Some(pod.pod.name().to_owned()),
                 // The pod that was looked at, not one of the same name since.
-                uid: pod.pod.metadata.uid.clone(),
+                uid: Some(pod.pod.uid.to_string()),
                 ..ObjectMeta::default()
             },
             target: ObjectReference {
@@ -32,9 +32,9 @@ impl Plugin for DefaultBinder {
             },
         };
         Some(Box::pin(async move {
-            let name = pod.pod.metadata.name.as_deref().unwrap_or_default();
+            let (namespace, name) = (pod.pod.namespace(), pod.pod.name());
             let answer: Result<Status, api::Status> =
-                client.create_subresource::<Pod, _, _>(&pod.namespace, name, Subresource::Binding, &binding).await;
+                client.create_subresource::<Pod, _, _>(namespace, name, Subresource::Binding, &binding).await;
             answer.map(drop)
         }))
     }

@@ -1,58 +1,34 @@
 //! InterPodAffinity: pods near or apart from others, by the topology of the nodes.
 
-use crate::affinity::Term;
 use crate::cluster::Cluster;
 use crate::node::NodeInfo;
 use crate::plugin::{Event, Interest, No, Plugin, SCORE_MAX};
 use crate::pod::PodInfo;
-use std::collections::HashMap;
+use crate::tally::{Adding, Tally};
 
 pub(super) struct InterPodAffinity;
 
-/// Numbers by topology key and value.
-#[derive(Default)]
-struct Counts(HashMap<String, HashMap<String, i64>>);
-
-impl Counts {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Adds at the node's place in the term's topology, if it has one.
-    fn add(&mut self, term: &Term, node: &NodeInfo, by: i64) {
-        let Some(value) = node.labels().get(&term.topology_key) else { return };
-        // Looked up before it is inserted: nearly always it is there, and nothing need be copied.
-        let known = self.0.get_mut(&term.topology_key).and_then(|values| values.get_mut(value));
-        match known {
-            Some(known) => *known += by,
-            None => {
-                self.0.entry(term.topology_key.clone()).or_default().insert(value.clone(), by);
-            }
-        }
-    }
-
-    fn at(&self, topology_key: &str, node: &NodeInfo) -> i64 {
-        let Some(values) = self.0.get(topology_key) else { return 0 };
-        node.labels().get(topology_key).and_then(|value| values.get(value)).copied().unwrap_or(0)
-    }
-
-    /// Over all topologies.
-    fn sum(&self, node: &NodeInfo) -> i64 {
-        self.0.keys().map(|key| self.at(key, node)).sum()
-    }
+/// What is counted of the pods at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Count {
+    /// Those that would not have this one.
+    Refusing,
+    /// Those that match all of this one's affinity terms.
+    Near,
+    /// Those that match one of its anti-affinity terms.
+    Apart,
+    /// What the place is worth for all preferences.
+    Worth,
 }
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Pods there that would not have this one.
-    refusing: Counts,
-    /// Pods that match all of this one's affinity terms.
-    near: Counts,
-    /// Pods that match one of its anti-affinity terms.
-    apart: Counts,
+    /// As of which state of the namespaces, by whose labels terms may select.
+    namespaces_generation: u64,
+    filters: Tally<Count>,
+    scores: Tally<Count>,
     /// Whether the pod matches its own affinity terms: then it may be the first of its kind.
     matches_itself: bool,
-    scores: Counts,
 }
 
 impl Plugin for InterPodAffinity {
@@ -62,6 +38,9 @@ impl Plugin for InterPodAffinity {
     const WEIGHT: i64 = 2;
 
     fn pre_filter(&self, pod: &PodInfo, cluster: &Cluster, state: &mut State) -> Interest {
+        if state.namespaces_generation != cluster.namespaces_generation() {
+            *state = State { namespaces_generation: cluster.namespaces_generation(), ..State::default() };
+        }
         let wishes = &pod.affinity;
         let (_, keeping_away) = cluster.affinities();
         let own = !wishes.near.is_empty() || !wishes.apart.is_empty();
@@ -69,19 +48,12 @@ impl Plugin for InterPodAffinity {
             return Interest::Skips;
         }
         state.matches_itself = wishes.near.iter().all(|term| term.matches(pod, cluster));
-        for node in cluster.nodes().iter().filter(|node| own || node.with_anti_affinity > 0) {
-            for other in node.pods.values() {
-                for term in other.affinity.apart.iter().filter(|term| term.matches(pod, cluster)) {
-                    state.refusing.add(term, node, 1);
-                }
-                if !wishes.near.is_empty() && wishes.near.iter().all(|term| term.matches(other, cluster)) {
-                    wishes.near.iter().for_each(|term| state.near.add(term, node, 1));
-                }
-                for term in wishes.apart.iter().filter(|term| term.matches(other, cluster)) {
-                    state.apart.add(term, node, 1);
-                }
+        state.filters.refresh(cluster.nodes(), |node, adding| {
+            if !own && node.with_anti_affinity == 0 {
+                return;
             }
-        }
+            node.pods.values().for_each(|other| add_requirements(adding, pod, other, cluster));
+        });
         Interest::Asks
     }
 
@@ -89,10 +61,10 @@ impl Plugin for InterPodAffinity {
         if !near_enough(pod, node, state) {
             return Err(No::for_good("node(s) didn't match pod affinity rules"));
         }
-        if pod.affinity.apart.iter().any(|term| state.apart.at(&term.topology_key, node) > 0) {
+        if pod.affinity.apart.iter().any(|term| state.filters.at(Count::Apart, &term.topology_key, node) > 0) {
             return Err(No::because("node(s) didn't match pod anti-affinity rules"));
         }
-        if state.refusing.sum(node) > 0 {
+        if state.filters.over_all(Count::Refusing, node) > 0 {
             return Err(No::because("node(s) didn't satisfy existing pods anti-affinity rules"));
         }
         Ok(())
@@ -104,16 +76,16 @@ impl Plugin for InterPodAffinity {
         if !own && cluster.affinities().0 == 0 {
             return Interest::Skips;
         }
-        for node in cluster.nodes().iter().filter(|node| own || node.with_affinity > 0) {
-            for other in node.pods.values() {
-                add_preferences(&mut state.scores, pod, other, node, cluster);
+        state.scores.refresh(cluster.nodes(), |node, adding| {
+            if own || node.with_affinity > 0 {
+                node.pods.values().for_each(|other| add_preferences(adding, pod, other, cluster));
             }
-        }
-        if state.scores.is_empty() { Interest::Skips } else { Interest::Asks }
+        });
+        if state.scores.places(Count::Worth) == 0 { Interest::Skips } else { Interest::Asks }
     }
 
     fn score(&self, _: &PodInfo, node: &NodeInfo, state: &State) -> i64 {
-        state.scores.sum(node)
+        state.scores.over_all(Count::Worth, node)
     }
 
     fn normalize(&self, scores: &mut [i64]) {
@@ -138,26 +110,40 @@ fn near_enough(pod: &PodInfo, node: &NodeInfo, state: &State) -> bool {
         return false;
     }
     // The first of a group that wants to be together has nobody to be near to.
-    terms.iter().all(|term| state.near.at(&term.topology_key, node) > 0)
-        || (state.near.is_empty() && state.matches_itself)
+    terms.iter().all(|term| state.filters.at(Count::Near, &term.topology_key, node) > 0)
+        || (state.filters.places(Count::Near) == 0 && state.matches_itself)
+}
+
+/// Whether an existing pod is one that the new one must be near to or apart from, or one that refuses it.
+fn add_requirements(adding: &mut Adding<'_, Count>, pod: &PodInfo, other: &PodInfo, cluster: &Cluster) {
+    let (mine, theirs) = (&pod.affinity, &other.affinity);
+    for term in theirs.apart.iter().filter(|term| term.matches(pod, cluster)) {
+        adding.add(Count::Refusing, &term.topology_key, 1);
+    }
+    if !mine.near.is_empty() && mine.near.iter().all(|term| term.matches(other, cluster)) {
+        mine.near.iter().for_each(|term| adding.add(Count::Near, &term.topology_key, 1));
+    }
+    for term in mine.apart.iter().filter(|term| term.matches(other, cluster)) {
+        adding.add(Count::Apart, &term.topology_key, 1);
+    }
 }
 
 /// What an existing pod's place is worth to the new one, and what the existing pod thinks of it.
-fn add_preferences(scores: &mut Counts, pod: &PodInfo, other: &PodInfo, node: &NodeInfo, cluster: &Cluster) {
+fn add_preferences(adding: &mut Adding<'_, Count>, pod: &PodInfo, other: &PodInfo, cluster: &Cluster) {
     /// An existing pod's required affinity counts like a preference of this weight.
     const REQUIRED_WEIGHT: i64 = 1;
     let (mine, theirs) = (&pod.affinity, &other.affinity);
-    for (terms, sign) in [(&mine.prefer_near, 1), (&mine.prefer_apart, -1)] {
-        for (weight, term) in terms.iter().filter(|(_, term)| term.matches(other, cluster)) {
-            scores.add(term, node, sign * weight);
-        }
-    }
-    for (terms, sign) in [(&theirs.prefer_near, 1), (&theirs.prefer_apart, -1)] {
-        for (weight, term) in terms.iter().filter(|(_, term)| term.matches(pod, cluster)) {
-            scores.add(term, node, sign * weight);
+    for (terms, whose, sign) in [
+        (&mine.prefer_near, other, 1),
+        (&mine.prefer_apart, other, -1),
+        (&theirs.prefer_near, pod, 1),
+        (&theirs.prefer_apart, pod, -1),
+    ] {
+        for (weight, term) in terms.iter().filter(|(_, term)| term.matches(whose, cluster)) {
+            adding.add(Count::Worth, &term.topology_key, sign * weight);
         }
     }
     for term in theirs.near.iter().filter(|term| term.matches(pod, cluster)) {
-        scores.add(term, node, REQUIRED_WEIGHT);
+        adding.add(Count::Worth, &term.topology_key, REQUIRED_WEIGHT);
     }
 }

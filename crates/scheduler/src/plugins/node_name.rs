@@ -12,9 +12,9 @@ impl Plugin for NodeName {
     const LOCAL: bool = true;
 
     fn filter(&self, pod: &PodInfo, node: &NodeInfo, _: &()) -> Result<(), No> {
-        match &pod.node_name {
-            Some(name) if **name != *node.name => Err(No::for_good("node(s) didn't match the requested node name")),
-            _ => Ok(()),
+        if pod.pod.has_node() && pod.pod.node != node.name {
+            return Err(No::for_good("node(s) didn't match the requested node name"));
         }
+        Ok(())
     }
 }

@@ -5,25 +5,21 @@ use crate::node::NodeInfo;
 use crate::plugin::{Event, Interest, No, Plugin, SCORE_MAX};
 use crate::pod::PodInfo;
 use crate::spread::Constraint;
+use crate::tally::Tally;
 use reconcile::taints;
-use std::collections::HashMap;
 
 pub(super) struct PodTopologySpread;
 
-/// For one constraint: matching pods by place.
-#[derive(Default)]
-struct Places {
-    pods: HashMap<String, i64>,
-    least: i64,
-    matches_itself: bool,
-}
-
 #[derive(Default)]
 pub(super) struct State {
-    /// As the pod's hard constraints, in their order.
-    hard: Vec<Places>,
-    /// As its soft ones, with the weight of a pod in a place.
-    soft: Vec<(Places, f64)>,
+    /// Matching pods by place, for each of the pod's hard constraints by its index among them.
+    hard: Tally<usize>,
+    /// Of each: how many the emptiest place has, and whether the pod itself will count.
+    limits: Vec<(i64, i64)>,
+    /// As `hard`, of the soft constraints.
+    soft: Tally<usize>,
+    /// The weight of a pod in a place.
+    weights: Vec<f64>,
 }
 
 const NOT_EVEN: &str = "node(s) didn't match pod topology spread constraints";
@@ -39,15 +35,25 @@ impl Plugin for PodTopologySpread {
         if !pod.spread.iter().any(|constraint| constraint.hard) {
             return Interest::Skips;
         }
-        state.hard = pod.spread.iter().filter(|c| c.hard).map(|c| places(pod, c, cluster)).collect();
+        let constraints: Vec<&Constraint> = pod.spread.iter().filter(|constraint| constraint.hard).collect();
+        count(&mut state.hard, &constraints, pod, cluster);
+        state.limits.clear();
+        for (index, constraint) in constraints.into_iter().enumerate() {
+            let enough_places = state.hard.places(index) >= constraint.min_domains;
+            let least = state.hard.least(index).filter(|_| enough_places).unwrap_or(0);
+            state.limits.push((least, i64::from(constraint.selector.matches(pod.labels()))));
+        }
         Interest::Asks
     }
 
     fn filter(&self, pod: &PodInfo, node: &NodeInfo, state: &State) -> Result<(), No> {
-        for (constraint, places) in pod.spread.iter().filter(|c| c.hard).zip(&state.hard) {
-            let Some(place) = node.labels().get(&constraint.topology_key) else { return Err(No::for_good(NO_PLACE)) };
-            let there = places.pods.get(place).copied().unwrap_or(0) + i64::from(places.matches_itself);
-            if there - places.least > constraint.max_skew {
+        let hard = pod.spread.iter().filter(|constraint| constraint.hard).zip(&state.limits);
+        for (index, (constraint, (least, itself))) in hard.enumerate() {
+            if !node.labels().contains_key(&constraint.topology_key) {
+                return Err(No::for_good(NO_PLACE));
+            }
+            let there = state.hard.at(index, &constraint.topology_key, node) + itself;
+            if there - least > constraint.max_skew {
                 return Err(No::because(NOT_EVEN));
             }
         }
@@ -55,24 +61,25 @@ impl Plugin for PodTopologySpread {
     }
 
     fn pre_score(&self, pod: &PodInfo, cluster: &Cluster, _: &[usize], state: &mut State) -> Interest {
-        let soft = pod.spread.iter().filter(|constraint| !constraint.hard);
-        state.soft = soft
-            .map(|constraint| {
-                let places = places(pod, constraint, cluster);
-                // The fewer the places, the more a pod in one of them weighs.
-                let weight = (places.pods.len() as f64 + 2.0).ln();
-                (places, weight)
-            })
-            .collect();
-        if state.soft.is_empty() { Interest::Skips } else { Interest::Asks }
+        let constraints: Vec<&Constraint> = pod.spread.iter().filter(|constraint| !constraint.hard).collect();
+        if constraints.is_empty() {
+            return Interest::Skips;
+        }
+        count(&mut state.soft, &constraints, pod, cluster);
+        // The fewer the places, the more a pod in one of them weighs.
+        state.weights = (0..constraints.len()).map(|index| (state.soft.places(index) as f64 + 2.0).ln()).collect();
+        Interest::Asks
     }
 
     fn score(&self, pod: &PodInfo, node: &NodeInfo, state: &State) -> i64 {
         let mut score = 0.0;
-        for (constraint, (places, weight)) in pod.spread.iter().filter(|c| !c.hard).zip(&state.soft) {
+        let soft = pod.spread.iter().filter(|constraint| !constraint.hard).zip(&state.weights);
+        for (index, (constraint, weight)) in soft.enumerate() {
             // A node outside of the topology is the last choice.
-            let Some(place) = node.labels().get(&constraint.topology_key) else { return i64::MAX };
-            let there = places.pods.get(place).copied().unwrap_or(0);
+            if !node.labels().contains_key(&constraint.topology_key) {
+                return i64::MAX;
+            }
+            let there = state.soft.at(index, &constraint.topology_key, node);
             score += there as f64 * weight + (constraint.max_skew - 1) as f64;
         }
         score.round() as i64
@@ -95,40 +102,33 @@ impl Plugin for PodTopologySpread {
             Event::Node(_) => true,
             Event::PodPlaced(other) | Event::PodGone(other, _) => {
                 let counts = |constraint: &Constraint| constraint.selector.matches(other.labels());
-                other.namespace == pod.namespace && pod.spread.iter().any(counts)
+                other.pod.namespace() == pod.pod.namespace() && pod.spread.iter().any(counts)
             }
             Event::NamespaceChanged => false,
         }
     }
 }
 
-fn places(pod: &PodInfo, constraint: &Constraint, cluster: &Cluster) -> Places {
-    let mut places = Places { matches_itself: constraint.selector.matches(pod.labels()), ..Places::default() };
-    let has_all_keys = |node: &NodeInfo| {
-        let alike = pod.spread.iter().filter(|other| other.hard == constraint.hard);
-        alike.into_iter().all(|other| node.labels().contains_key(&other.topology_key))
-    };
-    for node in cluster.nodes() {
-        let excluded = (constraint.honors_affinity && !pod.required_node.matches(&node.node))
-            || (constraint.honors_taints
-                && taints::untolerated(node.taints(), &pod.tolerations, &["NoSchedule", "NoExecute"]).is_some());
-        let Some(place) = node.labels().get(&constraint.topology_key).filter(|_| !excluded && has_all_keys(node))
-        else {
-            continue;
-        };
-        let counts = |other: &PodInfo| {
-            other.namespace == pod.namespace && !other.is_ending() && constraint.selector.matches(other.labels())
-        };
-        let there = node.pods.values().filter(|other| counts(other)).count() as i64;
-        match places.pods.get_mut(place) {
-            Some(known) => *known += there,
-            None => {
-                places.pods.insert(place.clone(), there);
-            }
+/// Brings the matching pods by place up to date, of constraints that are all hard or all soft.
+fn count(tally: &mut Tally<usize>, constraints: &[&Constraint], pod: &PodInfo, cluster: &Cluster) {
+    tally.refresh(cluster.nodes(), |node, adding| {
+        // A node counts that has a place in every topology.
+        if !constraints.iter().all(|constraint| node.labels().contains_key(&constraint.topology_key)) {
+            return;
         }
-    }
-    if places.pods.len() >= constraint.min_domains {
-        places.least = places.pods.values().copied().min().unwrap_or(0);
-    }
-    places
+        for (index, constraint) in constraints.iter().enumerate().filter(|(_, c)| !excludes(c, pod, node)) {
+            let there = node.pods.values().filter(|other| counts(constraint, pod, other)).count();
+            adding.add(index, &constraint.topology_key, i64::try_from(there).unwrap_or(i64::MAX));
+        }
+    });
+}
+
+fn excludes(constraint: &Constraint, pod: &PodInfo, node: &NodeInfo) -> bool {
+    (constraint.honors_affinity && !pod.required_node.matches(&node.node))
+        || (constraint.honors_taints
+            && taints::untolerated(node.taints(), &pod.tolerations, &["NoSchedule", "NoExecute"]).is_some())
+}
+
+fn counts(constraint: &Constraint, pod: &PodInfo, other: &PodInfo) -> bool {
+    other.pod.namespace() == pod.pod.namespace() && !other.is_ending() && constraint.selector.matches(other.labels())
 }
