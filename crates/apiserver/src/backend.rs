@@ -5,11 +5,13 @@
 
 use crate::authn::Authenticators;
 use crate::authz::Authorizer;
+use crate::custom_resources;
 use crate::documents::Documents;
 use crate::metrics::Metrics;
 use crate::streams::KubeletAccess;
 use api::Status;
 use registry::{Admission, Registry};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,7 @@ pub struct Backend {
     /// Cancelled when the server ends: watches and streams end with it.
     pub(crate) stopping: CancellationToken,
     ready_checks: Vec<ReadyCheck>,
+    customs_synced: AtomicBool,
 }
 
 impl Backend {
@@ -49,12 +52,20 @@ impl Backend {
             documents: Documents::default(),
             stopping: CancellationToken::new(),
             ready_checks,
+            customs_synced: AtomicBool::new(false),
         })
     }
 
     /// To be called once; what comes later is refused and given back.
-    pub fn install(&self, parts: Parts) -> Result<(), Parts> {
-        self.parts.set(parts)
+    pub fn install(self: &Arc<Self>, parts: Parts) -> Result<(), Parts> {
+        self.parts.set(parts)?;
+        custom_resources::start(self);
+        Ok(())
+    }
+
+    /// Every custom kind that was defined when the server began is served.
+    pub(crate) fn customs_synced(&self) {
+        self.customs_synced.store(true, Ordering::Release);
     }
 
     pub fn registry(&self) -> &Arc<Registry> {
@@ -65,11 +76,19 @@ impl Backend {
         self.parts.get().ok_or_else(|| Status::unavailable("the API server is starting"))
     }
 
+    fn customs(&self) -> Result<(), String> {
+        match self.customs_synced.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => Err("custom resource definitions are being read".to_owned()),
+        }
+    }
+
     /// Every readiness check and how it stands.
     pub(crate) fn checks(&self) -> Vec<(&'static str, Result<(), String>)> {
         let mut checks = vec![
             ("ping", Ok(())),
             ("store", self.registry.health().map_err(|status| status.message)),
+            ("poststarthook/crd-informer-synced", self.customs()),
             ("poststarthook/admission", self.parts().map(|_| ()).map_err(|status| status.message)),
         ];
         checks.extend(self.ready_checks.iter().map(|(name, check)| (*name, check())));

@@ -5,10 +5,13 @@ use crate::http::{Form, Query, RequestInfo};
 use crate::render::protobuf;
 use api::selector::{FieldSelector, Selector};
 use api::user::User;
-use api::{ResourceDef, Status, Subresource};
+use api::{FieldError, FieldPath, Reason, ResourceDef, Status, Subresource};
 use bytes::Bytes;
 use registry::{FieldValidation, Resource, Selection, Write};
 use std::sync::Arc;
+
+/// The longest name of a manager.
+const MANAGER_BYTES_MAX: usize = 128;
 
 pub(crate) struct Call<'a> {
     pub(crate) backend: &'a Arc<Backend>,
@@ -21,6 +24,8 @@ pub(crate) struct Call<'a> {
     pub(crate) form: Form,
     /// Of the body, without parameters.
     pub(crate) content_type: &'a str,
+    /// The program that asks, as `User-Agent` names it: it manages what it writes unless the query names a manager.
+    pub(crate) agent: &'a str,
     pub(crate) body: Bytes,
 }
 
@@ -40,11 +45,14 @@ impl<'a> Call<'a> {
 
     /// What accompanies this call's write.
     pub(crate) fn write(&self) -> Result<Write<'_>, Status> {
+        let named = self.query.get("fieldManager");
+        check_manager(self.info.verb, named)?;
         Ok(Write {
             user: self.user,
             admission: self.backend.parts()?.admission.as_ref(),
             dry_run: self.query.dry_run()?,
             subresource: self.subresource,
+            manager: Some(if named.is_empty() { agent_name(self.agent) } else { named }),
         })
     }
 
@@ -59,6 +67,7 @@ impl<'a> Call<'a> {
             .map_err(|error| Status::bad_request(format!("unable to parse requirement: {error}")))?;
         let fields = FieldSelector::parse(self.query.get("fieldSelector")).map_err(bad)?;
         fields.check(self.def()).map_err(bad)?;
+        let fields = fields.renamed(|own| self.resource.kind.stored_field(own));
         Ok(Selection::new(self.namespace(), self.info.name, labels, fields))
     }
 
@@ -73,7 +82,34 @@ impl<'a> Call<'a> {
     }
 }
 
-fn yaml_to_json(body: &[u8]) -> Result<Bytes, Status> {
+/// The refusal of a write's option.
+pub(crate) fn bad_option(verb: &str, error: &FieldError) -> Status {
+    let options = match verb {
+        "create" => "CreateOptions",
+        "patch" => "PatchOptions",
+        _ => "UpdateOptions",
+    };
+    Status::new(Reason::Invalid, format!("{options}.meta.k8s.io \"\" is invalid: {error}"))
+}
+
+fn check_manager(verb: &str, manager: &str) -> Result<(), Status> {
+    let mut errors = Vec::new();
+    api::meta::field_manager(&mut errors, &FieldPath::new("fieldManager"), manager);
+    errors.first().map_or(Ok(()), |error| Err(bad_option(verb, error)))
+}
+
+/// The program's name in a `User-Agent`: what stands before the first slash, cut to a manager's length.
+fn agent_name(agent: &str) -> &str {
+    let name = agent.split('/').next().unwrap_or_default();
+    let printable = name.find(|character: char| character.is_control()).map_or(name, |end| &name[..end]);
+    let mut end = printable.len().min(MANAGER_BYTES_MAX);
+    while !printable.is_char_boundary(end) {
+        end -= 1;
+    }
+    &printable[..end]
+}
+
+pub(crate) fn yaml_to_json(body: &[u8]) -> Result<Bytes, Status> {
     let bad = |error: &dyn std::fmt::Display| Status::bad_request(format!("error parsing YAML: {error}"));
     let text = std::str::from_utf8(body).map_err(|error| bad(&error))?;
     let value: serde_json::Value = serde_saphyr::from_str(text).map_err(|error| bad(&error))?;

@@ -1,10 +1,13 @@
 //! OpenAPI documents, made when first asked for and kept.
 //!
-//! Bound: one document per served group version and one of everything, about 10 MB in all.
+//! Invariant: no document outlives the kinds it was made of: when kinds change, what names them is forgotten, and what
+//! was being made of the kinds before is not kept. Bound: one document per served group version and two of everything,
+//! about 10 MB in all, and what custom kinds' schemas take.
 
+use crate::catalog::Catalog;
 use crate::discovery::tagged;
 use crate::http::Answer;
-use api::{ResourceDef, Status, openapi};
+use api::{Status, openapi};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
@@ -19,20 +22,41 @@ struct Document {
 /// The documents by path; `v2` for the one of everything.
 #[derive(Default)]
 pub(crate) struct Documents {
-    by_path: Mutex<BTreeMap<String, Arc<Document>>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// Counts the changes of what is served.
+    edition: u64,
+    by_path: BTreeMap<String, Arc<Document>>,
 }
 
 const V2: &str = "v2";
+const V2_AS_PROTOBUF: &str = "v2 as protobuf";
 const V2_PROTOBUF: [&str; 2] = [
     "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
     "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
 ];
 
 impl Documents {
+    pub(crate) fn edition(&self) -> u64 {
+        self.kept.lock().edition
+    }
+
+    /// Forgets the documents of these group versions (`apis/apps/v1`), and those of everything.
+    pub(crate) fn forget(&self, paths: &[String]) {
+        let mut kept = self.kept.lock();
+        kept.edition += 1;
+        for path in paths.iter().map(String::as_str).chain([V2, V2_AS_PROTOBUF]) {
+            kept.by_path.remove(path);
+        }
+    }
+
     /// The answer to a path below `/openapi/`, if it is one of the documents'.
     pub(crate) fn answer(
         &self,
-        defs: &[&ResourceDef],
+        catalog: &Catalog,
         path: &str,
         asked_hash: &str,
         accept: &str,
@@ -40,27 +64,31 @@ impl Documents {
     ) -> Option<Result<Answer, Status>> {
         let rest = path.strip_prefix("/openapi/")?.trim_end_matches('/');
         match rest {
-            "v2" => Some(self.v2(defs, accept, if_none_match)),
-            "v3" => Some(Ok(self.index(defs))),
+            "v2" => Some(self.v2(catalog, accept, if_none_match)),
+            "v3" => Some(Ok(self.index(catalog))),
             _ => {
                 let path = rest.strip_prefix("v3/")?;
-                let known = defs.iter().any(|def| openapi::document_path(def) == path);
-                known.then(|| Ok(self.v3(defs, path, asked_hash, if_none_match)))
+                let known = catalog.defs.iter().any(|def| openapi::document_path(def) == path);
+                known.then(|| Ok(self.v3(catalog, path, asked_hash, if_none_match)))
             }
         }
     }
 
-    fn document(&self, path: &str, make: impl FnOnce() -> Vec<u8>) -> Arc<Document> {
-        if let Some(document) = self.by_path.lock().get(path) {
+    fn document(&self, catalog: &Catalog, path: &str, make: impl FnOnce() -> Vec<u8>) -> Arc<Document> {
+        if let Some(document) = self.kept.lock().by_path.get(path) {
             return document.clone();
         }
         // Made outside the lock: two may make it at once, and the documents are equal.
         let body = Bytes::from(make());
         let document = Arc::new(Document { hash: openapi::hash(&body), body });
-        self.by_path.lock().entry(path.to_owned()).or_insert(document).clone()
+        let mut kept = self.kept.lock();
+        if kept.edition != catalog.edition {
+            return document;
+        }
+        kept.by_path.entry(path.to_owned()).or_insert(document).clone()
     }
 
-    fn v2(&self, defs: &[&ResourceDef], accept: &str, if_none_match: &str) -> Result<Answer, Status> {
+    fn v2(&self, catalog: &Catalog, accept: &str, if_none_match: &str) -> Result<Answer, Status> {
         let ranges = || accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
         // The first that the client names and we have; both spellings of the protobuf form are in use.
         let protobuf = ranges().find_map(|range| match range {
@@ -70,25 +98,27 @@ impl Documents {
         });
         match protobuf {
             Some(false) => {
-                let document = self.document(V2, || openapi::v2(defs));
+                let document = self.document(catalog, V2, || openapi::v2(&catalog.defs, &|def| catalog.schema(def)));
                 Ok(tagged(document.body.clone(), "application/json", &document.hash, if_none_match))
             }
             Some(true) => {
-                let document = self.document("v2 as protobuf", || openapi::v2_protobuf(defs));
+                let document = self.document(catalog, V2_AS_PROTOBUF, || {
+                    openapi::v2_protobuf(&catalog.defs, &|def| catalog.schema(def))
+                });
                 Ok(tagged(document.body.clone(), V2_PROTOBUF[0], &document.hash, if_none_match))
             }
             None => Err(Status::not_acceptable(&["application/json", V2_PROTOBUF[0]])),
         }
     }
 
-    fn index(&self, defs: &[&ResourceDef]) -> Answer {
-        let mut paths: Vec<String> = defs.iter().map(|def| openapi::document_path(def)).collect();
+    fn index(&self, catalog: &Catalog) -> Answer {
+        let mut paths: Vec<String> = catalog.defs.iter().map(|def| openapi::document_path(def)).collect();
         paths.sort();
         paths.dedup();
         let documents: Vec<(String, Arc<Document>)> = paths
             .into_iter()
             .map(|path| {
-                let document = self.document(&path, || openapi::v3(&path, defs));
+                let document = self.v3_document(catalog, &path);
                 (path, document)
             })
             .collect();
@@ -96,8 +126,12 @@ impl Documents {
         Answer::json(openapi::v3_index(pairs))
     }
 
-    fn v3(&self, defs: &[&ResourceDef], path: &str, asked_hash: &str, if_none_match: &str) -> Answer {
-        let document = self.document(path, || openapi::v3(path, defs));
+    fn v3_document(&self, catalog: &Catalog, path: &str) -> Arc<Document> {
+        self.document(catalog, path, || openapi::v3(path, &catalog.defs, &|def| catalog.schema(def)))
+    }
+
+    fn v3(&self, catalog: &Catalog, path: &str, asked_hash: &str, if_none_match: &str) -> Answer {
+        let document = self.v3_document(catalog, path);
         if !asked_hash.is_empty() && asked_hash != document.hash {
             let location = format!("/openapi/v3/{path}?hash={}", document.hash);
             let mut answer = Answer::text("").code(StatusCode::MOVED_PERMANENTLY);

@@ -11,6 +11,9 @@ pub mod pki;
 
 mod backend;
 mod call;
+mod catalog;
+mod component_statuses;
+mod custom_resources;
 mod direct;
 mod discovery;
 mod documents;
@@ -42,5 +45,9 @@ pub fn hooks(ranges: ServiceRanges) -> HashMap<String, Arc<dyn Hook>> {
     HashMap::from([
         ("namespaces".to_owned(), Arc::new(namespace::NamespaceLife) as Arc<dyn Hook>),
         ("services".to_owned(), Arc::new(service_allocation::Services::new(ranges))),
+        (
+            "customresourcedefinitions.apiextensions.k8s.io".to_owned(),
+            Arc::new(custom_resources::DefinitionLife) as Arc<dyn Hook>,
+        ),
     ])
 }

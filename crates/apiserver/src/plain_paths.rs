@@ -1,9 +1,10 @@
 //! The paths that are no resources: health, version, metrics, keys, and what is served.
 
 use crate::backend::Backend;
+use crate::catalog::Catalog;
 use crate::http::{Answer, Query, RequestInfo};
 use crate::{authn, discovery};
-use api::{KUBERNETES_VERSION, ResourceDef, Status};
+use api::{KUBERNETES_VERSION, Status};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
@@ -45,25 +46,19 @@ pub(crate) fn answer(
             return Ok(health(backend, endpoint, rest.trim_matches('/'), query));
         }
     }
-    let defs = defs(backend);
+    let catalog = Catalog::of(backend);
     let accept = text(headers, header::ACCEPT);
     let if_none_match = text(headers, header::IF_NONE_MATCH);
-    if let Some(answer) = discovery::answer(&defs, path, accept, host, if_none_match) {
+    if let Some(answer) = discovery::answer(&catalog.defs, path, accept, host, if_none_match) {
         return answer;
     }
-    let document = backend.documents.answer(&defs, path, query.get("hash"), accept, if_none_match);
+    let document = backend.documents.answer(&catalog, path, query.get("hash"), accept, if_none_match);
     document.unwrap_or_else(|| Err(Status::no_such_path()))
 }
 
 fn known(path: &str) -> bool {
     const ROOTS: &[&str] = &["/version", "/metrics", "/healthz", "/livez", "/readyz", "/api", "/apis", "/openapi"];
     ROOTS.iter().any(|root| path == *root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')))
-}
-
-/// The rows of every served kind, in the table's order.
-pub(crate) fn defs(backend: &Backend) -> Vec<&'static ResourceDef> {
-    let builtin = api::object::builtin().iter().map(|row| row.def());
-    builtin.filter(|def| backend.registry.resource(def).is_ok()).collect()
 }
 
 #[derive(Serialize)]
@@ -124,7 +119,7 @@ fn paths(backend: &Backend) -> Result<Answer, Status> {
     let fixed = ["/.well-known/openid-configuration", "/api", "/apis", "/healthz", "/livez", "/metrics"];
     let more = ["/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"];
     let mut paths: Vec<String> = fixed.into_iter().chain(more).map(str::to_owned).collect();
-    for def in defs(backend) {
+    for def in Catalog::of(backend).defs {
         paths.push(format!("/{}", api::openapi::document_path(def)));
         if !def.group.is_empty() {
             paths.push(format!("/apis/{}", def.group));

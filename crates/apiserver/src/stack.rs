@@ -93,13 +93,18 @@ async fn answer(
     *labels = label(&resource, info);
     let subresource = Subresource::parse(info.subresource);
     if matches!(subresource, Some(Subresource::Exec | Subresource::Attach | Subresource::PortForward)) {
-        let call = call(backend, *info, query, &user, resource, Form::Json, "", Bytes::new());
+        let call = call(backend, *info, query, &user, resource, Form::Json, "", "", Bytes::new());
         return streams::connect(&call, parts).await;
+    }
+    if subresource == Some(Subresource::Proxy) {
+        let call = call(backend, *info, query, &user, resource, Form::Json, "", "", Bytes::new());
+        return streams::proxy(&call, parts, body).await;
     }
     let form = answer_form(info, query, &parts.headers)?;
     let content_type = media_type(text(&parts.headers, header::CONTENT_TYPE));
     let body = read_body(info, body).await?;
-    let call = call(backend, *info, query, &user, resource, form, &content_type, body);
+    let agent = text(&parts.headers, header::USER_AGENT);
+    let call = call(backend, *info, query, &user, resource, form, &content_type, agent, body);
     if bindings { subresources::bind_collection(&call).await } else { verbs::dispatch(&call).await }
 }
 
@@ -111,10 +116,11 @@ fn call<'a>(
     resource: Arc<Resource>,
     form: Form,
     content_type: &'a str,
+    agent: &'a str,
     body: Bytes,
 ) -> Call<'a> {
     let subresource = Subresource::parse(info.subresource);
-    Call { backend, info, query, resource, subresource, user, form, content_type, body }
+    Call { backend, info, query, resource, subresource, user, form, content_type, agent, body }
 }
 
 fn authorize(deciders: &Parts, user: &User, info: &RequestInfo<'_>, query: &Query) -> Result<(), Status> {

@@ -6,10 +6,14 @@
 
 mod certificates;
 mod default_toleration_seconds;
+mod defaults_by_class;
+mod limit_ranger;
 mod namespace_lifecycle;
 pub(crate) mod node_restriction;
+mod pod_security;
 mod priority;
 mod rbac_escalation;
+mod runtime_class;
 mod service_account;
 
 use crate::authz::Authorizer;
@@ -56,11 +60,16 @@ type Make = fn(&Sources<'_>) -> Box<dyn Plugin>;
 /// All plugins, in the order of judging.
 const PLUGINS: &[(&str, Make)] = &[
     ("NamespaceLifecycle", namespace_lifecycle::make),
+    ("LimitRanger", limit_ranger::make),
     ("ServiceAccount", service_account::make),
     ("NodeRestriction", node_restriction::make),
+    ("PodSecurity", pod_security::make),
     ("Priority", priority::make),
     ("DefaultTolerationSeconds", default_toleration_seconds::make),
+    ("DefaultStorageClass", defaults_by_class::storage),
+    ("RuntimeClass", runtime_class::make),
     ("CertificateApproval", certificates::make),
+    ("DefaultIngressClass", defaults_by_class::ingress),
     ("RBACEscalation", rbac_escalation::make),
 ];
 

@@ -163,7 +163,7 @@ impl<'a> Case<'a> {
             return Err(format!("node {node:?} can only create pods with spec.nodeName set to itself"));
         }
         self.mirror_owner(pod)?;
-        match pod_refers_to_objects(pod) {
+        match pod_refers_to_objects(pod).map_err(|error| format!("reading pod: {error}"))? {
             Some(what) => Err(format!("node {node:?} can not create pods that reference {what}")),
             None => Ok(()),
         }

@@ -132,9 +132,9 @@ async fn a_token_ends_with_its_time_and_with_what_it_is_bound_to() {
     assert!(cluster.accepted(&of_pod).await, "a pod's token names its node for information only");
     let again = json!({"metadata": {"name": "web", "namespace": "dev", "uid": "pod-2"}, "spec": {"containers": []}});
     cluster.memory.put::<Pod>(of(again));
-    let pods = cluster.client.cache::<Pod>();
+    let pods = cluster.client.cache::<client::PodView>();
     let mut changes = pods.changes();
-    while changes.next().await.new.is_none_or(|pod| pod.metadata.uid.as_deref() != Some("pod-2")) {}
+    while changes.next().await.new.is_none_or(|pod| &*pod.uid != "pod-2") {}
     assert!(!cluster.accepted(&of_pod).await, "another pod of the same name");
     cluster
         .memory

@@ -142,7 +142,7 @@ impl ServiceAccountTokens {
         let Some(node) = crate::authz::node_identity(user) else { return Ok(()) };
         let wanted = spec.bound_object_ref.as_ref().map_or("", |reference| text(&reference.name));
         let pod = if wanted.is_empty() { None } else { self.pod(namespace, wanted).await? };
-        node_restriction::check_token(node, spec, pod.as_deref())
+        node_restriction::check_token(node, spec, pod.as_ref())
             .map_err(|why| Status::forbidden(&ServiceAccount::DEF, "", &why))
     }
 

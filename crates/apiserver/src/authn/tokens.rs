@@ -7,11 +7,10 @@ use super::claims::{Claims, Reference, subject};
 use super::jwt::{self, JwtError};
 use super::keys::Keys;
 use super::remembered::Remembered;
+use api::Status;
 use api::user::User;
-use api::{Kind, Status};
-use client::{Cache, Client};
+use client::{Cache, Cached, Client, Meta, PodView};
 use k8s_openapi::api::core::v1::{Node, Pod, Secret, ServiceAccount};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::sync::Arc;
 
 /// Signatures remembered: about 1 KB each.
@@ -47,7 +46,7 @@ pub struct ServiceAccountTokens {
     pub(crate) keys: Keys,
     pub(crate) client: Client,
     accounts: Cache<ServiceAccount>,
-    pods: Cache<Pod>,
+    pods: Cache<PodView>,
     verified: Remembered<Claims>,
 }
 
@@ -57,9 +56,9 @@ pub(crate) struct Accepted {
     pub(crate) audiences: Vec<String>,
 }
 
-fn alive(meta: &ObjectMeta, uid: &str, now: i64) -> bool {
-    let gone = meta.deletion_timestamp.as_ref().is_some_and(|at| at.0.as_second() + DELETION_GRACE_SECONDS < now);
-    meta.uid.as_deref() == Some(uid) && !gone
+fn alive(meta: Meta<'_>, uid: &str, now: i64) -> bool {
+    let gone = meta.deletion.is_some_and(|at| at.as_second() + DELETION_GRACE_SECONDS < now);
+    meta.uid == uid && !gone
 }
 
 impl ServiceAccountTokens {
@@ -77,14 +76,14 @@ impl ServiceAccountTokens {
 
     /// The object, from the cache if it is there with that uid, else from the registry: what was created a moment
     /// ago may not have reached the cache.
-    async fn current<K: Kind>(
+    async fn current<K: Cached>(
         &self,
         cache: &Cache<K>,
         namespace: &str,
         wanted: &Reference,
     ) -> Result<Option<Arc<K>>, Status> {
         if let Some(known) = cache.get(namespace, &wanted.name)
-            && known.metadata().uid.as_deref() == Some(&wanted.uid)
+            && known.meta().uid == wanted.uid
         {
             return Ok(Some(known));
         }
@@ -98,11 +97,9 @@ impl ServiceAccountTokens {
         }
     }
 
-    pub(crate) async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Arc<Pod>>, Status> {
-        match self.pods.get(namespace, name) {
-            Some(known) => Ok(Some(known)),
-            None => Ok(self.client.find(namespace, name).await?.map(Arc::new)),
-        }
+    /// From the registry: a token is made from more of a pod than the cache has.
+    pub(crate) async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, Status> {
+        self.client.find(namespace, name).await
     }
 
     /// Judges a token for any of the audiences; `now` in seconds since the epoch.
@@ -141,19 +138,19 @@ impl ServiceAccountTokens {
         let bound = &claims.bound;
         let (namespace, account) = (&bound.namespace, &bound.serviceaccount);
         let found = self.current(&self.accounts, namespace, account).await.map_err(lookup)?;
-        let mut valid = found.is_some_and(|found| alive(&found.metadata, &account.uid, now));
+        let mut valid = found.is_some_and(|found| alive(found.meta(), &account.uid, now));
         if let (true, Some(pod)) = (valid, &bound.pod) {
             let found = self.current(&self.pods, namespace, pod).await.map_err(lookup)?;
-            valid = found.is_some_and(|found| alive(&found.metadata, &pod.uid, now));
+            valid = found.is_some_and(|found| alive(found.meta(), &pod.uid, now));
         }
         if let (true, Some(secret)) = (valid, &bound.secret) {
             let found = self.client.find::<Secret>(namespace, &secret.name).await.map_err(lookup)?;
-            valid = found.is_some_and(|found| alive(&found.metadata, &secret.uid, now));
+            valid = found.is_some_and(|found| alive(found.meta(), &secret.uid, now));
         }
         // A pod's token names its node for information; a token that is bound to the node alone ends with it.
         if let (true, None, Some(node)) = (valid, &bound.pod, &bound.node) {
             let found = self.client.find::<Node>("", &node.name).await.map_err(lookup)?;
-            valid = found.is_some_and(|found| alive(&found.metadata, &node.uid, now));
+            valid = found.is_some_and(|found| alive(found.meta(), &node.uid, now));
         }
         if valid { Ok(()) } else { Err(TokenError::Invalidated) }
     }

@@ -4,8 +4,7 @@ use super::Synced;
 use super::index::Index;
 use super::node_graph::NodeGraph;
 use arc_swap::ArcSwap;
-use client::{Cache, Changes, Client};
-use k8s_openapi::api::core::v1::Pod;
+use client::{Cache, Changes, Client, PodView};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
@@ -141,7 +140,7 @@ pub(crate) async fn rbac(client: Client, index: Arc<ArcSwap<Index>>, synced: Arc
 }
 
 /// Follows pods until it is dropped.
-pub(crate) async fn pods(cache: Cache<Pod>, graph: Arc<RwLock<NodeGraph>>, synced: Arc<watch::Sender<Synced>>) {
+pub(crate) async fn pods(cache: Cache<PodView>, graph: Arc<RwLock<NodeGraph>>, synced: Arc<watch::Sender<Synced>>) {
     cache.synced().await;
     let mut changes = cache.changes();
     let mut waiting = changes.try_next();

@@ -3,8 +3,9 @@
 //! The authorizer decides by names; what a node may write into its objects is for `NodeRestriction` to judge.
 
 use super::attributes::Attributes;
-use super::node_graph::{NodeGraph, Target};
+use super::node_graph::NodeGraph;
 use api::user::User;
+use client::pods::Target;
 
 const PREFIX: &str = "system:node:";
 const LEASES: &str = "kube-node-lease";

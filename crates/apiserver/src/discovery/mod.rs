@@ -4,7 +4,6 @@ mod aggregated;
 mod plain;
 
 use crate::http::{Answer, AnswerBody};
-use api::resource::Verbs;
 use api::{ResourceDef, Status, Subresource};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -36,10 +35,7 @@ pub(crate) fn groups<'a>(defs: &[&'a ResourceDef]) -> Vec<Group<'a>> {
 }
 
 pub(crate) fn verbs(def: &ResourceDef) -> &'static [&'static str] {
-    match def.verbs {
-        Verbs::Full => Verbs::Full.names(),
-        Verbs::CreateOnly => Verbs::CreateOnly.names(),
-    }
+    def.verbs.names()
 }
 
 pub(crate) fn subresource_verbs(subresource: Subresource) -> &'static [&'static str] {

@@ -15,19 +15,20 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// A listing in the asked form.
 pub(crate) fn list(resource: &Resource, listing: Listing, form: Form, now: Timestamp) -> Result<Answer, Status> {
     match form {
+        Form::Json if !resource.is_stored_version() => Ok(Answer::json(whole(resource, listing)?)),
         Form::Json => Ok(Answer::of("application/json", AnswerBody::Chunks(Box::new(json(resource, listing))))),
-        Form::Yaml => yaml(&whole(resource, listing)),
+        Form::Yaml => yaml(&whole(resource, listing)?),
         Form::Protobuf if resource.def.message.is_empty() => list(resource, listing, Form::Json, now),
         Form::Protobuf => {
             let message = format!("{}List", resource.def.message);
-            protobuf::answer(&message, &whole(resource, listing))
+            protobuf::answer(&message, &whole(resource, listing)?)
         }
         Form::Partial => Ok(Answer::json(partial_list(&listing))),
         Form::Table(include) => {
             let mut table = TableWriter::new(resource, include, now);
             for entry in &listing.entries {
                 let object = entry.decode(resource.kind).map_err(Status::internal)?;
-                table.row(object.as_ref(), &entry.json())?;
+                table.row(object.as_ref(), &resource.present(entry.json())?)?;
             }
             let revision = listing.revision.to_string();
             Ok(Answer::json(table.finish(&revision, &listing.continue_token, listing.remaining)?))
@@ -78,14 +79,29 @@ fn json(resource: &Resource, listing: Listing) -> JsonList {
     JsonList { head: Some(head), entries, first: true, ended: false, left }
 }
 
-/// The whole list's JSON at once, for forms that are made from it.
-fn whole(resource: &Resource, listing: Listing) -> Vec<u8> {
+/// The whole list's JSON at once, for forms that are made from it, and for versions that are made from the stored one.
+fn whole(resource: &Resource, listing: Listing) -> Result<Vec<u8>, Status> {
+    if !resource.is_stored_version() {
+        return converted(resource, &listing);
+    }
     let mut chunks = json(resource, listing);
     let mut all = Vec::new();
     while let Some(chunk) = chunks.next_chunk() {
         all.extend_from_slice(&chunk);
     }
-    all
+    Ok(all)
+}
+
+fn converted(resource: &Resource, listing: &Listing) -> Result<Vec<u8>, Status> {
+    let mut all = head(resource.def.kind, &resource.def.api_version(), listing);
+    for (index, entry) in listing.entries.iter().enumerate() {
+        if index > 0 {
+            all.push(b',');
+        }
+        all.extend_from_slice(&resource.present(entry.json())?);
+    }
+    all.extend_from_slice(TAIL);
+    Ok(all)
 }
 
 impl Chunks for JsonList {

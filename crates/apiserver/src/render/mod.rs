@@ -1,6 +1,6 @@
 //! Objects and lists in the forms that clients ask for.
 //!
-//! Invariant: JSON is copied, never decoded; only tables decode.
+//! Invariant: JSON is copied, never decoded; only tables decode, and versions in which objects are not stored.
 
 mod list;
 mod partial;
@@ -16,8 +16,9 @@ use bytes::Bytes;
 use k8s_openapi::jiff::Timestamp;
 use registry::{Entry, Resource};
 
-/// One object that is not (or not only) a stored entry.
+/// One object that is not (or not only) a stored entry; `json` is as it is stored.
 pub(crate) fn json(resource: &Resource, json: Bytes, form: Form, now: Timestamp) -> Result<Answer, Status> {
+    let json = resource.present(json)?;
     match form {
         Form::Json => Ok(Answer::json(json)),
         Form::Yaml => yaml(&json),

@@ -1,13 +1,15 @@
-//! Logs, exec, attach and port-forward: handed on to the kubelet of the pod's node.
+//! Logs, exec, attach and port-forward: handed on to the kubelet of the pod's node; and `proxy`, to whatever it names.
 //!
-//! Invariant: the server understands none of the protocols inside; after the kubelet's 101 it splices bytes both ways,
-//! WebSocket and SPDY alike.
+//! Invariant: the server understands none of the protocols inside; after a 101 it splices bytes both ways, WebSocket and
+//! SPDY alike.
 
 mod dial;
 mod logs;
 mod pod;
+mod proxy;
 mod splice;
 
 pub use dial::KubeletAccess;
 pub(crate) use logs::logs;
+pub(crate) use proxy::proxy;
 pub(crate) use splice::connect;

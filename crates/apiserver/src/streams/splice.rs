@@ -4,6 +4,7 @@
 
 use super::logs::{no_access, query_text};
 use super::{dial, pod};
+use crate::authz::Attributes;
 use crate::call::Call;
 use crate::http::{Answer, AnswerBody};
 use api::{Status, Subresource};
@@ -13,8 +14,6 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
-
-const COPY_BYTES: usize = 32 << 10;
 
 /// What an upgrade needs to get through, on the way there and back.
 const HANDED_ON: &[&str] = &[
@@ -36,6 +35,7 @@ pub(crate) async fn connect(call: &Call<'_>, parts: &mut request::Parts) -> Resu
     if !matches!(call.info.verb, "get" | "create") {
         return Err(Status::method_not_allowed());
     }
+    may_create(call)?;
     let pod = pod::find(call).await?;
     let path = kubelet_path(call, subresource, &pod)?;
     let node = pod::node_name(&pod);
@@ -63,6 +63,27 @@ pub(crate) async fn connect(call: &Call<'_>, parts: &mut request::Parts) -> Resu
     let kubelet = hyper::upgrade::on(&mut response);
     tokio::spawn(splice(upgrade, kubelet, call.backend.stopping.clone()));
     Ok(answer)
+}
+
+/// A WebSocket begins with GET, and does what POST does: who may only `get` must not run commands.
+fn may_create(call: &Call<'_>) -> Result<(), Status> {
+    if call.info.verb == "create" {
+        return Ok(());
+    }
+    let info = &call.info;
+    let asked = Attributes {
+        verb: "create",
+        group: info.group,
+        version: info.version,
+        resource: info.resource,
+        subresource: info.subresource,
+        namespace: info.namespace,
+        name: info.name,
+        path: info.path,
+        is_resource: true,
+        field_selector: "",
+    };
+    call.backend.parts()?.authz.require(call.user, &asked)
 }
 
 fn hand_on(from: &HeaderMap, to: &mut HeaderMap) {
@@ -103,18 +124,17 @@ fn kubelet_path(
     Ok(format!("/{action}/{namespace}/{name}/{container}{}", query_text(pairs.into_iter())))
 }
 
-async fn splice(client: OnUpgrade, kubelet: OnUpgrade, stopping: CancellationToken) {
+/// Ends in order: what either side said last reaches the other.
+pub(super) async fn splice(client: OnUpgrade, kubelet: OnUpgrade, stopping: CancellationToken) {
     let copy = async {
-        let (client, kubelet) = tokio::try_join!(client, kubelet).map_err(std::io::Error::other)?;
-        let (mut client, mut kubelet) = (TokioIo::new(client), TokioIo::new(kubelet));
-        tokio::io::copy_bidirectional_with_sizes(&mut client, &mut kubelet, COPY_BYTES, COPY_BYTES).await
+        let (client, kubelet) = tokio::try_join!(client, kubelet)?;
+        Ok::<_, hyper::Error>(spdy::splice(TokioIo::new(client), TokioIo::new(kubelet)).await)
     };
     tokio::select! {
         () = stopping.cancelled() => {}
         copied = copy => match copied {
             Ok((up, down)) => tracing::debug!(up, down, "a stream ended"),
-            // Either end may hang up without a goodbye; the protocol inside says whether that was too early.
-            Err(error) => tracing::debug!(%error, "a stream was cut"),
+            Err(error) => tracing::debug!(%error, "a stream was not upgraded"),
         },
     }
 }

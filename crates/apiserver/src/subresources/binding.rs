@@ -34,7 +34,8 @@ pub(crate) async fn bind_collection(call: &Call<'_>) -> Result<Answer, Status> {
 
 async fn bind_to(call: &Call<'_>, binding: &Binding, name: &str) -> Result<Answer, Status> {
     let node = check_target(binding, name)?;
-    let write = Write { subresource: Some(Subresource::Binding), ..call.write()? };
+    // The scheduler's word is nobody's field: upstream books no binding.
+    let write = Write { subresource: Some(Subresource::Binding), manager: None, ..call.write()? };
     let now = call.registry().now();
     let mut change = |current: &Current<'_>| assign(current.object, binding, node, now);
     call.registry().update(&call.resource, &write, Part::Given, call.namespace(), name, &mut change).await?;

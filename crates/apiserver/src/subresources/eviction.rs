@@ -80,7 +80,7 @@ fn is_ready(pod: &Pod) -> bool {
 async fn charge(call: &Call<'_>, write: &Write<'_>, pod: &Pod) -> Result<(), Status> {
     let budgets = call.registry().resource(&PodDisruptionBudget::DEF)?;
     let Some(name) = budget_of(call, pod).await? else { return Ok(()) };
-    let budget_write = Write { subresource: Some(Subresource::Status), ..*write };
+    let budget_write = Write { subresource: Some(Subresource::Status), manager: None, ..*write };
     let (pod_name, now) = (call.info.name, call.registry().now());
     let mut change = |current: &Current<'_>| {
         let budget = current.object.downcast::<PodDisruptionBudget>().ok_or_else(Status::no_such_path)?;

@@ -4,7 +4,8 @@ use super::decode_other;
 use crate::call::Call;
 use crate::http::{Answer, Form};
 use crate::render::{protobuf, yaml};
-use crate::verbs::patch_kind;
+use crate::verbs::{self, PatchVerb};
+use api::custom::CustomObject;
 use api::field::{FieldError, FieldPath};
 use api::resource::{ResourceDef, Scope};
 use api::selector::Selector;
@@ -14,6 +15,7 @@ use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec, ScaleStatus};
 use k8s_openapi::api::core::v1::ReplicationController;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use registry::{Current, Part, PatchKind, ReadVersion};
+use serde_json::{Value, json};
 
 const DEF: ResourceDef = ResourceDef::new(
     "autoscaling",
@@ -32,10 +34,10 @@ pub(super) async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
             let wanted: Scale = decode_other(call, DEF.message)?;
             set(call, &|_| Ok(wanted.clone())).await
         }
-        "patch" => {
-            let kind = patch_kind(call.content_type)?;
-            set(call, &|scale| patched(kind, &call.body, scale)).await
-        }
+        "patch" => match verbs::patch_verb(call)? {
+            PatchVerb::Apply => apply(call).await,
+            PatchVerb::Patch(kind) => set(call, &|scale| patched(kind, &call.body, scale)).await,
+        },
         _ => Err(Status::method_not_allowed()),
     }
 }
@@ -54,6 +56,28 @@ fn answer(call: &Call<'_>, scale: &Scale) -> Result<Answer, Status> {
         Form::Protobuf => protobuf::answer(DEF.message, &json),
         _ => Ok(Answer::json(json)),
     }
+}
+
+/// To apply a Scale is to apply the replicas of its object.
+async fn apply(call: &Call<'_>) -> Result<Answer, Status> {
+    let intent = verbs::intent(call)?;
+    let text = |name: &str| intent.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if (api_version, kind) != (DEF.api_version().as_str(), DEF.kind) {
+        return Err(Status::bad_request(format!("invalid object type: {api_version}, Kind={kind}")));
+    }
+    let scale: Scale =
+        serde_json::from_value(intent.clone()).map_err(|error| Status::bad_request(error.to_string()))?;
+    let replicas = scale.spec.as_ref().and_then(|spec| spec.replicas);
+    check(call, &scale, replicas.unwrap_or_default())?;
+    let metadata = intent.get("metadata").cloned().unwrap_or_default();
+    let mut object = json!({"apiVersion": call.def().api_version(), "kind": call.def().kind, "metadata": metadata});
+    if let Some(replicas) = replicas {
+        object["spec"] = json!({"replicas": replicas});
+    }
+    let applied = verbs::apply(call, Part::Object, None, object).await?;
+    let object = applied.entry.decode(call.resource.kind).map_err(Status::internal)?;
+    answer(call, &read(object.as_ref())?)
 }
 
 type MakeScale<'a> = &'a (dyn Fn(&Scale) -> Result<Scale, Status> + Send + Sync);
@@ -109,7 +133,6 @@ fn patched(kind: PatchKind, body: &[u8], scale: &Scale) -> Result<Scale, Status>
             let patch = serde_json::from_slice(body).map_err(malformed)?;
             json_patch::merge(&mut value, &patch);
         }
-        PatchKind::Apply => return Err(Status::not_implemented("server-side apply of a Scale")),
     }
     serde_json::from_value(value).map_err(|error| Status::bad_request(error.to_string()))
 }
@@ -129,6 +152,8 @@ fn read(object: &dyn Object) -> Result<Scale, Status> {
         let spec = spec.as_ref().ok_or_else(no_spec)?;
         let selector = spec.selector.as_ref().map(|map| Selector::from_map(map).to_string()).unwrap_or_default();
         (spec.replicas, status.as_ref().map(|status| status.replicas), selector)
+    } else if let Some(custom) = object.as_any().downcast_ref::<CustomObject>() {
+        of_custom(custom)?
     } else {
         return Err(Status::not_implemented("scaling this kind"));
     };
@@ -160,10 +185,27 @@ fn set_replicas(object: &mut dyn Object, replicas: i32) -> Result<(), Status> {
         stateful_set.spec.replicas = replicas;
     } else if let Some(controller) = object.downcast_mut::<ReplicationController>() {
         controller.spec.as_mut().ok_or_else(no_spec)?.replicas = replicas;
+    } else if let Some(custom) = object.as_any_mut().downcast_mut::<CustomObject>() {
+        let definition = custom.definition().clone();
+        let path = definition.scale().and_then(|paths| paths.wanted.fields());
+        let path = path.ok_or_else(|| Status::not_implemented("scaling this kind"))?;
+        custom.set(&path, Value::from(replicas));
     } else {
         return Err(Status::not_implemented("scaling this kind"));
     }
     Ok(())
+}
+
+/// What a custom object says at its definition's paths.
+fn of_custom(custom: &CustomObject) -> Result<(Option<i32>, Option<i32>, String), Status> {
+    let paths = custom.definition().scale().ok_or_else(|| Status::not_implemented("scaling this kind"))?;
+    let whole = custom.whole();
+    let number = |path: &api::custom::JsonPath| {
+        let found = path.find(&whole).first().and_then(|value| value.as_i64());
+        found.and_then(|number| i32::try_from(number).ok())
+    };
+    let selector = paths.selector.as_ref().and_then(|path| path.find(&whole).first().and_then(|own| own.as_str()));
+    Ok((number(&paths.wanted), number(&paths.observed), selector.unwrap_or_default().to_owned()))
 }
 
 fn no_spec() -> Status {

@@ -8,6 +8,10 @@ use http::StatusCode;
 
 pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Status> {
     require_namespace(call)?;
+    if call.resource.kind.is_ending() {
+        let message = "create not allowed while custom resource definition is terminating";
+        return Err(Status { message: message.to_owned(), ..Status::method_not_allowed() });
+    }
     let write = call.write()?;
     let decoded = decode(call)?;
     let mut created = call.registry().create(&call.resource, &write, call.namespace(), decoded.object).await?;

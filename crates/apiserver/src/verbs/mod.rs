@@ -12,7 +12,7 @@ pub(crate) mod watch;
 
 pub(crate) use decode::decode;
 pub(crate) use delete::delete_options;
-pub(crate) use patch::patch_kind;
+pub(crate) use patch::{PatchVerb, apply, intent, patch_verb};
 
 use crate::call::Call;
 use crate::http::Answer;
@@ -28,6 +28,9 @@ pub(crate) async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
             ("create", "") => crate::reviews::answer(call).await,
             _ => Err(Status::method_not_allowed()),
         };
+    }
+    if call.def().verbs == Verbs::ReadOnly {
+        return crate::component_statuses::answer(call);
     }
     if !call.info.subresource.is_empty() {
         return subresources::dispatch(call).await;

@@ -1,7 +1,8 @@
 //! A watch over HTTP: one line per event, until the client, its timeout or the log's end ends it.
 //!
 //! Bounds: a chunk of `CHUNK_BYTES` (or one larger event) is made at a time, and only when the client takes it;
-//! events wait in the shared log.
+//! events wait in the shared log. Where many watch the same, each gets its events together, a few milliseconds' worth
+//! at a time: what a write to a connection costs beside its bytes is paid less often.
 
 use crate::call::Call;
 use crate::http::{Answer, AnswerBody, Form};
@@ -13,12 +14,16 @@ use bytes::Bytes;
 use k8s_openapi::jiff::Timestamp;
 use registry::{Event, EventType, ReadVersion, Revision, Start, Step, Watcher, added_frame};
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 const CHUNK_BYTES: usize = 64 << 10;
+/// The time between two chunks of one watch per watch of the same, and its bound.
+const PACE_PER_WATCH: Duration = Duration::from_micros(40);
+const PACE_MOST: Duration = Duration::from_millis(4);
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// A watch without a timeout ends after this and up to as much again, so that clients spread.
 const TIMEOUT_DEFAULT_SECONDS: u64 = 1800;
@@ -28,17 +33,23 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Answer, Status> {
     let (start, initial_end) = start(call)?;
     let watcher = call.registry().watch(&call.resource, call.selection()?, start).await?;
     let timeout = timeout(call)?;
+    // Custom kinds have no protobuf form.
+    let form = if call.def().message.is_empty() && call.form == Form::Protobuf { Form::Json } else { call.form };
+    let plain = matches!(form, Form::Json | Form::Yaml) && call.resource.is_stored_version();
+    let deadline = Instant::now() + timeout;
     let lines = Lines {
-        watcher,
-        // Custom kinds have no protobuf form.
-        form: if call.def().message.is_empty() && call.form == Form::Protobuf { Form::Json } else { call.form },
+        watcher: if plain { watcher.in_lines() } else { watcher },
+        form,
+        plain,
         registry: call.backend.registry.clone(),
         bookmarks,
         initial_end: initial_end && bookmarks,
         waiting: VecDeque::new(),
-        deadline: Instant::now() + timeout,
+        deadline,
+        timer: Box::pin(tokio::time::sleep_until(deadline)),
+        not_before: None,
         next_bookmark: Instant::now() + BOOKMARK_INTERVAL,
-        stopping: call.backend.stopping.clone(),
+        stopping: Box::pin(call.backend.stopping.clone().cancelled_owned()),
         first: true,
         ended: false,
     };
@@ -95,6 +106,8 @@ fn check_options(version_match: &str, initial: Option<bool>) -> Result<(), Statu
 struct Lines {
     watcher: Watcher,
     form: Form,
+    /// Whether events can be sent as they stand in the log.
+    plain: bool,
     registry: Arc<registry::Registry>,
     bookmarks: bool,
     initial_end: bool,
@@ -102,7 +115,11 @@ struct Lines {
     waiting: VecDeque<(EventType, Arc<Event>)>,
     deadline: Instant,
     next_bookmark: Instant,
-    stopping: CancellationToken,
+    /// Kept from wait to wait, as to be put on a list anew costs more than the rest of a wait.
+    timer: Pin<Box<Sleep>>,
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// When the next chunk may be made; `None`: at once.
+    not_before: Option<Instant>,
     first: bool,
     ended: bool,
 }
@@ -116,7 +133,15 @@ impl Lines {
             if !self.waiting.is_empty() {
                 return self.event_chunk();
             }
+            if let Some(until) = self.not_before.take() {
+                self.wait(until, false).await;
+                continue;
+            }
             match self.watcher.try_next() {
+                Ok(Some(Step::Lines(lines, more))) => {
+                    self.not_before = if more { None } else { self.pace() };
+                    return Some(lines);
+                }
                 Ok(Some(Step::Events(events))) => self.waiting = events.into(),
                 Ok(Some(Step::State(entries))) => return Some(self.state_chunk(&entries)),
                 Ok(Some(Step::StateEnd(revision))) if self.initial_end => {
@@ -134,38 +159,45 @@ impl Lines {
                         return Some(self.bookmark(self.watcher.position(), false));
                     }
                     let until = if self.bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
-                    // Which of them came first shows on the next turn.
-                    tokio::select! {
-                        () = self.watcher.changed() => {}
-                        () = tokio::time::sleep_until(until) => {}
-                        () = self.stopping.cancelled() => self.ended = true,
-                    }
+                    self.wait(until, true).await;
                 }
                 Err(status) => return Some(self.error(&status)),
             }
         }
     }
 
-    /// Whether events can be sent as they stand in the log.
-    fn plain(&self) -> bool {
-        matches!(self.form, Form::Json | Form::Yaml)
+    /// What came first shows on the next turn.
+    async fn wait(&mut self, until: Instant, for_changes: bool) {
+        if self.timer.deadline() != until {
+            self.timer.as_mut().reset(until);
+        }
+        tokio::select! {
+            () = self.watcher.changed(), if for_changes => {}
+            () = &mut self.timer => {}
+            () = &mut self.stopping => self.ended = true,
+        }
+    }
+
+    /// When the next chunk may be made if one is made now.
+    fn pace(&self) -> Option<Instant> {
+        let crowd = u32::try_from(self.watcher.crowd()).unwrap_or(u32::MAX);
+        let pace = PACE_PER_WATCH.saturating_mul(crowd).min(PACE_MOST);
+        // Timers are no finer.
+        (pace >= Duration::from_millis(1)).then(|| Instant::now() + pace)
     }
 
     fn event_chunk(&mut self) -> Option<Bytes> {
-        if self.plain() && self.waiting.len() == 1 {
-            let (kind, event) = self.waiting.pop_front()?;
-            return Some(event.frame(kind).clone());
-        }
-        let mut chunk = Vec::new();
+        let wanted: usize = self.waiting.iter().map(|(kind, event)| event.frame_len(*kind)).sum();
+        let mut chunk = Vec::with_capacity(wanted.min(CHUNK_BYTES));
         while let Some((kind, event)) = self.waiting.front() {
             if !chunk.is_empty() && chunk.len() + event.entry(*kind).json_len() > CHUNK_BYTES {
                 break;
             }
-            if self.plain() {
-                chunk.extend_from_slice(event.frame(*kind));
+            if self.plain {
+                event.write_frame(*kind, &mut chunk);
             } else {
                 let object = event.object(*kind);
-                if let Err(status) = self.write_event(kind.name(), &object, &mut chunk) {
+                if let Err(status) = self.write_event(kind.name(), object, &mut chunk) {
                     return Some(self.error(&status));
                 }
                 self.first = false;
@@ -178,9 +210,9 @@ impl Lines {
     fn state_chunk(&mut self, entries: &[Arc<registry::Entry>]) -> Bytes {
         let mut chunk = Vec::with_capacity(entries.iter().map(|entry| entry.json_len() + 32).sum());
         for entry in entries {
-            if self.plain() {
+            if self.plain {
                 added_frame(entry, &mut chunk);
-            } else if let Err(status) = self.write_event(EventType::Added.name(), &entry.json(), &mut chunk) {
+            } else if let Err(status) = self.write_event(EventType::Added.name(), entry.json(), &mut chunk) {
                 return self.error(&status);
             } else {
                 self.first = false;
@@ -189,9 +221,11 @@ impl Lines {
         Bytes::from(chunk)
     }
 
-    fn write_event(&self, kind: &str, object: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+    /// `object` is as it is stored.
+    fn write_event(&self, kind: &str, object: Bytes, out: &mut Vec<u8>) -> Result<(), Status> {
+        let object = self.watcher.resource().present(object)?;
         if self.form == Form::Protobuf {
-            let object = protobuf::encode(self.watcher.resource().def.message, object)?;
+            let object = protobuf::encode(self.watcher.resource().def.message, &object)?;
             out.extend_from_slice(&watch_frame(kind, &object));
             return Ok(());
         }
@@ -199,7 +233,7 @@ impl Lines {
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(br#"","object":"#);
         let now: Timestamp = self.registry.now();
-        render::event_object(self.watcher.resource(), object, self.form, now, self.first, out)?;
+        render::event_object(self.watcher.resource(), &object, self.form, now, self.first, out)?;
         out.extend_from_slice(b"}\n");
         Ok(())
     }

@@ -19,6 +19,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub(crate) const KUBECTL: &str = "/usr/bin/kubectl";
+
 pub(crate) type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 pub(crate) struct Cluster {
@@ -149,10 +151,21 @@ impl Cluster {
         self.send("PATCH", path, &[("content-type", &content_type)], body.to_string()).await
     }
 
+    /// Server-side apply by a manager; `query` is what else the request asks.
+    pub(crate) async fn apply(&self, manager: &str, query: &str, path: &str, intent: Value) -> Answer {
+        let path = format!("{path}?fieldManager={manager}{query}");
+        self.send("PATCH", &path, &[("content-type", "application/apply-patch+yaml")], intent.to_string()).await
+    }
+
     /// kubectl as the administrator; `None` where it is not installed.
     pub(crate) async fn kubectl(&self, arguments: &[&str], input: &str) -> Option<(bool, String)> {
-        if !std::path::Path::new("/usr/bin/kubectl").exists() {
-            eprintln!("SKIPPED: /usr/bin/kubectl is not installed");
+        self.run(KUBECTL, arguments, input).await
+    }
+
+    /// As `kubectl`, with the program of this path.
+    pub(crate) async fn run(&self, program: &str, arguments: &[&str], input: &str) -> Option<(bool, String)> {
+        if !std::path::Path::new(program).exists() {
+            eprintln!("SKIPPED: {program} is not installed");
             return None;
         }
         let config = self.dir.path().join("kubeconfig");
@@ -163,7 +176,7 @@ impl Cluster {
         }
         let file = self.dir.path().join(format!("input-{}", input.len()));
         std::fs::write(&file, input).unwrap();
-        let mut command = Command::new("/usr/bin/kubectl");
+        let mut command = Command::new(program);
         command.arg("--kubeconfig").arg(&config).arg("--cache-dir").arg(self.dir.path().join("cache"));
         command.args(arguments).stdin(std::fs::File::open(&file).unwrap());
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

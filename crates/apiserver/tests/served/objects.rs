@@ -155,3 +155,27 @@ async fn nobody_reads_only_what_is_public() {
     assert_eq!(wrong.status(), 401);
     cluster.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_creates_and_replaces_as_its_kind_allows() {
+    let cluster = Cluster::start().await;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let lease = |holder: &str| json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": holder}});
+    let mut known = lease("a");
+    known["metadata"]["uid"] = json!("u");
+    cluster.put(&format!("{leases}/l"), known).await.expect(409);
+    let created = cluster.put(&format!("{leases}/l"), lease("a")).await.expect(201).json();
+    let refused = cluster.put(&format!("{leases}/l"), lease("b")).await.expect(422);
+    assert_eq!(
+        refused.message(),
+        "leases.coordination.k8s.io \"l\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for \
+         an update"
+    );
+    let mut next = created;
+    next["spec"]["holderIdentity"] = json!("b");
+    cluster.put(&format!("{leases}/l"), next).await.expect(200);
+    cluster.put(&format!("{MAPS}/none"), map("none", json!({}))).await.expect(404);
+    cluster.post(MAPS, map("m", json!({}))).await.expect(201);
+    cluster.put(&format!("{MAPS}/m"), map("m", json!({"k": "v"}))).await.expect(200);
+    cluster.shutdown().await;
+}

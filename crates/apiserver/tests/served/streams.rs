@@ -71,7 +71,7 @@ async fn start_kubelet(cluster: &Cluster) -> u16 {
 }
 
 /// A node with a kubelet, and a pod with containers `a` and `waiting` on it.
-async fn start() -> Cluster {
+pub(crate) async fn start() -> Cluster {
     let cluster = Cluster::start().await;
     let port = start_kubelet(&cluster).await;
     let node = json!({"metadata": {"name": "n1"}});
@@ -140,5 +140,22 @@ async fn an_upgrade_is_spliced_to_the_node() {
     drop(stream);
     let rest = response.into_body().collect().await.map(|body| body.to_bytes());
     assert!(rest.is_ok_and(|bytes| bytes.is_empty()));
+    cluster.shutdown().await;
+}
+
+/// A WebSocket begins with GET and does what POST does.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_get_runs_no_commands() {
+    let cluster = start().await;
+    let role = json!({"metadata": {"name": "looks"},
+        "rules": [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get"]}]});
+    cluster.post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles", role).await.expect(201);
+    let binding = json!({"metadata": {"name": "looks"}, "subjects": [{"kind": "User", "name": "alice"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "looks"}});
+    cluster.post("/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", binding).await.expect(201);
+    let path = format!("{PODS}/p/exec?container=a&command=sh&stdout=true");
+    let asked = cluster.send("GET", &path, &[("impersonate-user", "alice")], "").await.expect(403);
+    let why = "User \"alice\" cannot create resource \"pods/exec\" in API group \"\" in the namespace \"default\"";
+    assert_eq!(asked.message(), format!("pods \"p\" is forbidden: {why}"));
     cluster.shutdown().await;
 }

@@ -8,20 +8,23 @@ use serde_json::{Value, json};
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// The lines of a watch, one by one.
-struct Lines {
+pub(crate) struct Lines {
     body: Incoming,
     waiting: Vec<u8>,
 }
 
 impl Lines {
     async fn open(cluster: &Cluster, query: &str, accept: &str) -> Lines {
-        let path = format!("{MAPS}?watch=true&{query}");
-        let response = cluster.open(&cluster.http, "GET", &path, &[("accept", accept)], "").await;
+        Lines::of(cluster, &format!("{MAPS}?watch=true&{query}"), accept).await
+    }
+
+    pub(crate) async fn of(cluster: &Cluster, path: &str, accept: &str) -> Lines {
+        let response = cluster.open(&cluster.http, "GET", path, &[("accept", accept)], "").await;
         assert_eq!(response.status(), 200);
         Lines { body: response.into_body(), waiting: Vec::new() }
     }
 
-    async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.waiting.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.waiting.drain(..=end).collect();
