@@ -160,6 +160,7 @@ fn context(options: &Options, runtime_name: &str) -> Result<Context, StartError>
         dirs,
         cgroups,
         dns: ClusterDns { servers: texts(&options.cluster_dns), domain: options.cluster_domain.clone(), host },
+        isolation: options.isolation.clone(),
         status_writes: Semaphore::new(STATUS_WRITES_MAX),
         starts: Semaphore::new(STARTS_MAX),
     })

@@ -6,6 +6,7 @@ use crate::dirs::Dirs;
 use crate::images::Puller;
 use crate::node::machine::Machine;
 use crate::objects::Namespaces;
+use crate::options::Isolation;
 use crate::pod::containers::field_path;
 use crate::pod_machine::{Facts, Note};
 use client::{Cache, Client};
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) dirs: Dirs,
     pub(crate) cgroups: Cgroups,
     pub(crate) dns: ClusterDns,
+    pub(crate) isolation: Option<Arc<dyn Isolation>>,
     /// Status writes at one time.
     pub(crate) status_writes: Semaphore,
     /// Containers being made at one time: more only take turns on the same disks and locks.

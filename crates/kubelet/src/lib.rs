@@ -26,4 +26,5 @@ mod volumes;
 mod worker;
 
 pub use agent::{Kubelet, StartError};
-pub use options::{Options, Serving, Tls};
+pub use options::{Isolation, Options, Serving, Tls};
+pub use worker::cleanup::end_pods;

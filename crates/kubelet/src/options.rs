@@ -1,9 +1,10 @@
 //! What a node is told when it begins.
 
 use crate::certificates::Identity;
+use async_trait::async_trait;
 use client::Client;
 use cri::Runtime;
-use k8s_openapi::api::core::v1::Taint;
+use k8s_openapi::api::core::v1::{Pod, Taint};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -34,8 +35,18 @@ pub struct Options {
     pub lease_duration: Duration,
     /// Set once the pod network of this node is there: before, the node is not Ready.
     pub network_ready: watch::Receiver<bool>,
+    /// `None`: pods start as soon as they have an address.
+    pub isolation: Option<Arc<dyn Isolation>>,
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<Taint>,
+}
+
+/// Who may talk to a pod: asked when it has its addresses and none of its containers runs, whichever runtime made it.
+#[async_trait]
+pub trait Isolation: Send + Sync {
+    /// Returns when what is known to apply to the pod holds. An error, which the user reads, keeps the pod from
+    /// starting; it is tried again with another sandbox.
+    async fn isolate(&self, pod: &Pod, addresses: &[IpAddr]) -> Result<(), String>;
 }
 
 /// The node's certificates.
@@ -71,6 +82,7 @@ impl Options {
             port: 10250,
             lease_duration: Duration::from_secs(40),
             network_ready: watch::channel(true).1,
+            isolation: None,
             labels: BTreeMap::new(),
             taints: Vec::new(),
         }

@@ -33,6 +33,11 @@ const AT_LEAST: &[(&str, u64)] = &[
     ("kernel.pid_max", 4_194_304),
 ];
 
+/// Prepares a node whose pods another network connects, which gives them addresses of the node's ranges.
+pub async fn prepare_node(options: &BaseOptions) -> Result<(), NetworkError> {
+    prepare(&connect()?, options).await
+}
+
 pub(crate) async fn prepare(netlink: &Handle, options: &BaseOptions) -> Result<(), NetworkError> {
     kernel::sysctl::write("net.ipv4.ip_forward", "1")?;
     for (name, least) in AT_LEAST {

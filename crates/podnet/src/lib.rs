@@ -11,7 +11,7 @@ mod pods;
 mod policy;
 mod routes;
 
-pub use base::{BaseOptions, reset};
+pub use base::{BaseOptions, prepare_node, reset};
 pub use ipam::{IpamError, Pool};
 pub use netlink::NetlinkError;
 pub use pods::{NetworkError, PodNetwork};

@@ -3,10 +3,9 @@
 use crate::context::Context;
 use crate::pod;
 use crate::pod_machine::Observation;
-use crate::worker::cleanup::remove_everything;
+use crate::worker::cleanup::{names_in, remove_everything};
 use k8s_openapi::api::core::v1::Pod;
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 /// `found` are the runtime's pods that are not in the API; `pods` are those that are.
@@ -31,10 +30,4 @@ pub(super) async fn remove(context: &Arc<Context>, found: HashMap<String, Observ
             tracing::warn!(name, %error, "the logs of a pod that is no more were not removed");
         }
     }
-}
-
-fn names_in(directory: &Path) -> Vec<String> {
-    // Before the first pod there is no such directory.
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }

@@ -1,7 +1,7 @@
-//! The node's HTTPS server: logs, exec, attach, port-forward, metrics, for the API server alone.
+//! The node's HTTPS server: logs, exec, attach, port-forward, metrics.
 //!
-//! Invariants: nobody without a certificate of the cluster's authority is answered (401), and only the API server's
-//! own client and administrators are served (403); streams end when either side goes.
+//! Invariants: nobody without a certificate of the cluster's authority or a token that the API server knows is answered
+//! (401), and only whom the API server lets is served (403); streams end when either side goes.
 
 mod auth;
 mod logs;
@@ -52,11 +52,13 @@ pub(crate) struct Server {
     pub(crate) context: Arc<Context>,
     pub(crate) pods: Pods,
     watcher: Watcher,
+    door: auth::Door,
 }
 
 impl Server {
     pub(crate) fn new(context: Arc<Context>, pods: Pods) -> Result<Server, ServerError> {
-        Ok(Server { context, pods, watcher: Watcher::start().map_err(ServerError::Watcher)? })
+        let door = auth::Door::new(context.client.clone(), context.node_name.clone());
+        Ok(Server { context, pods, watcher: Watcher::start().map_err(ServerError::Watcher)?, door })
     }
 
     /// Serves until `stop` changes.
@@ -103,10 +105,10 @@ impl Server {
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         };
         let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
-        let verdict = auth::authorize(certificate.as_ref());
+        let certified = certificate.as_ref().and_then(auth::Caller::of_certificate);
         let service = service_fn(move |request| {
-            let (server, verdict) = (self.clone(), verdict.clone());
-            async move { Ok::<_, Infallible>(server.answer(request, verdict).await) }
+            let (server, certified) = (self.clone(), certified.clone());
+            async move { Ok::<_, Infallible>(Box::pin(server.answer(request, certified)).await) }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -118,9 +120,10 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, verdict: Result<(), auth::Refusal>) -> Response<Body> {
-        if let Err(refusal) = verdict {
-            return text(refusal.code(), refusal.message(request.method(), request.uri().path()));
+    async fn answer(&self, request: Request<Incoming>, certified: Option<auth::Caller>) -> Response<Body> {
+        let (method, path) = (request.method(), request.uri().path());
+        if let Err(refusal) = self.door.admit(certified.as_ref(), method, path, request.headers()).await {
+            return text(refusal.code(), refusal.message());
         }
         let Some(route) = Route::parse(request.uri().path()) else {
             return text(404, "404 page not found");

@@ -3,15 +3,21 @@
 use super::effects::Snapshot;
 use crate::context::Context;
 use crate::cri_request::labels;
+use crate::dirs::Dirs;
 use crate::pod;
 use crate::pod_machine::Event;
 use crate::volumes::tear_down;
+use cri::Runtime;
 use cri::v1::{
     ContainerFilter, ListContainersRequest, ListPodSandboxRequest, PodSandboxFilter, RemoveContainerRequest,
     RemovePodSandboxRequest, StopPodSandboxRequest,
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use std::io;
 use std::path::Path;
+
+/// Pods that are ended at one time when a node is taken away.
+const ENDS_MAX: usize = 8;
 
 /// Volumes at once. The cgroup too if nothing is left in it: a runtime may keep a process of its own there for as
 /// long as there is a sandbox, so it is ended for good only in `forget`.
@@ -47,7 +53,7 @@ pub(super) async fn forget(snapshot: &Snapshot) -> Event {
 
 /// Sandboxes, containers, cgroup, directories and logs of a pod, known only by its uid.
 pub(crate) async fn remove_everything(context: &Context, uid: &str, logs: Option<&Path>) -> Result<(), String> {
-    remove_from_runtime(context, uid).await.map_err(|status| status.message().to_owned())?;
+    remove_from_runtime(context.runtime.as_ref(), uid).await.map_err(|status| status.message().to_owned())?;
     let (dirs, cgroups, uid) = (context.dirs.clone(), context.cgroups.clone(), uid.to_owned());
     let logs = logs.map(Path::to_owned);
     let work = tokio::task::spawn_blocking(move || -> Result<(), String> {
@@ -59,8 +65,26 @@ pub(crate) async fn remove_everything(context: &Context, uid: &str, logs: Option
     work.await.map_err(|error| error.to_string())?
 }
 
-async fn remove_from_runtime(context: &Context, uid: &str) -> Result<(), tonic::Status> {
-    let runtime = &context.runtime;
+/// Ends and removes from a runtime every pod that the node in `data_dir` ran; to be called when its agent has ended.
+///
+/// # Errors
+/// The runtime's words. What was not removed is found again by another call.
+pub async fn end_pods(runtime: &dyn Runtime, data_dir: &Path) -> Result<(), tonic::Status> {
+    let uids = names_in(&Dirs::new(data_dir).pods());
+    stream::iter(uids)
+        .map(|uid| async move { remove_from_runtime(runtime, &uid).await })
+        .buffer_unordered(ENDS_MAX)
+        .try_collect()
+        .await
+}
+
+/// The names in a directory; none when there is no such directory.
+pub(crate) fn names_in(directory: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+async fn remove_from_runtime(runtime: &dyn Runtime, uid: &str) -> Result<(), tonic::Status> {
     let of_pod = labels::select_pod(uid);
     let filter = PodSandboxFilter { label_selector: of_pod.clone(), ..PodSandboxFilter::default() };
     let sandboxes = runtime.list_pod_sandbox(ListPodSandboxRequest { filter: Some(filter) }).await?.items;

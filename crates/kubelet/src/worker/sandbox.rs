@@ -8,6 +8,7 @@ use crate::pod;
 use crate::pod_machine::Event;
 use cri::v1::{PodSandboxConfig, RemovePodSandboxRequest, RunPodSandboxRequest, StopPodSandboxRequest};
 use k8s_openapi::api::node::v1::RuntimeClass;
+use std::net::IpAddr;
 
 impl Snapshot {
     pub(super) fn sandbox_config(&self, attempt: u32) -> PodSandboxConfig {
@@ -37,15 +38,23 @@ async fn try_create(snapshot: &Snapshot, attempt: u32) -> Result<(String, Vec<St
         runtime_handler: runtime_handler(snapshot).await?,
     };
     let answer = context.runtime.run_pod_sandbox(request).await.map_err(|status| status.message().to_owned())?;
-    let ips = if pod::is_host_network(&snapshot.pod) {
-        context.facts.host_ips.clone()
-    } else {
-        match sandbox_ips(context, &answer.pod_sandbox_id).await {
-            Ok(ips) => ips,
-            Err(error) => return Err(given_up(snapshot, answer.pod_sandbox_id, error).await),
-        }
-    };
-    Ok((answer.pod_sandbox_id, ips))
+    if pod::is_host_network(&snapshot.pod) {
+        return Ok((answer.pod_sandbox_id, context.facts.host_ips.clone()));
+    }
+    match isolated(snapshot, &answer.pod_sandbox_id).await {
+        Ok(ips) => Ok((answer.pod_sandbox_id, ips)),
+        Err(error) => Err(given_up(snapshot, answer.pod_sandbox_id, error).await),
+    }
+}
+
+/// A sandbox's addresses, once nobody can reach them who may not.
+async fn isolated(snapshot: &Snapshot, id: &str) -> Result<Vec<String>, String> {
+    let ips = sandbox_ips(&snapshot.context, id).await?;
+    if let Some(isolation) = &snapshot.context.isolation {
+        let addresses: Vec<IpAddr> = ips.iter().filter_map(|ip| ip.parse().ok()).collect();
+        isolation.isolate(&snapshot.pod, &addresses).await?;
+    }
+    Ok(ips)
 }
 
 /// A sandbox of which nothing is known would hold the name of the next.

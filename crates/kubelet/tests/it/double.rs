@@ -281,6 +281,10 @@ impl Runtime for Double {
         Ok(ExecResponse { url: self.stream_url.lock().unwrap().clone() })
     }
 
+    async fn port_forward(&self, _: PortForwardRequest) -> Result<PortForwardResponse, Status> {
+        Ok(PortForwardResponse { url: self.stream_url.lock().unwrap().clone() })
+    }
+
     async fn list_images(&self, _: ListImagesRequest) -> Result<ListImagesResponse, Status> {
         Ok(ListImagesResponse { images: self.held.lock().unwrap().images.values().cloned().collect() })
     }

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // a test's unwrap is its assertion
 
+mod door;
 mod double;
 mod life;
 mod restart;
 mod server;
+mod streams;
 mod support;

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-async fn ask(
+pub(crate) async fn ask(
     node: &TestNode,
     kubelet: &Kubelet,
     who: Option<(&str, &str)>,
@@ -39,13 +39,13 @@ async fn ask(
     sender.send_request(request).await.unwrap()
 }
 
-fn get(path: &str) -> Request<Empty<Bytes>> {
+pub(crate) fn get(path: &str) -> Request<Empty<Bytes>> {
     Request::get(path).header("host", "node").body(Empty::new()).unwrap()
 }
 
-const SERVER: Option<(&str, &str)> = Some(("kube-apiserver-kubelet-client", ""));
+pub(crate) const SERVER: Option<(&str, &str)> = Some(("kube-apiserver-kubelet-client", ""));
 
-async fn body(response: Response<Incoming>) -> String {
+pub(crate) async fn body(response: Response<Incoming>) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 

@@ -59,13 +59,16 @@ pub(crate) fn node(name: &str) -> Option<TestNode> {
 
 impl TestNode {
     pub(crate) async fn start(&self) -> Kubelet {
+        // A client of its own: caches of an earlier kubelet must not help a later one.
+        self.start_with(Client::new(self.client.transport().clone())).await
+    }
+
+    pub(crate) async fn start_with(&self, client: Client) -> Kubelet {
         let (chain, key) = self.authority.sign("n1", "system:nodes");
         let identity = Arc::new(Identity::from_pem(&chain, &key).unwrap());
         let tls =
             Tls { client_ca_pem: self.authority.pem.clone(), serving: Serving::Given(identity), client_identity: None };
         let ip = "127.0.0.1".parse().unwrap();
-        // A client of its own: caches of an earlier kubelet must not help a later one.
-        let client = Client::new(self.client.transport().clone());
         let options = Options {
             data_dir: self.data.path().join("kubelet"),
             cgroup_root: self.cgroup.clone(),

@@ -1,5 +1,6 @@
 //! The server behind the URLs of exec, attach and port-forward: loopback only, one token per stream, used once.
 
+mod ending;
 mod offers;
 mod port_forward;
 mod remote_command;
@@ -34,14 +35,11 @@ impl Parts {
         self.streaming.offer(Offer::Attach { shim, container: container.record.id.clone(), streams, stdin_once })
     }
 
-    /// A URL that forwards connections into a sandbox.
+    /// A URL that forwards connections into a sandbox. Ports are named by the streams.
     pub(crate) fn offer_port_forward(&self, request: v1::PortForwardRequest) -> Result<String, Status> {
         let sandbox = self.sandbox(&request.pod_sandbox_id)?;
         let network = sandbox.network.clone().ok_or_else(|| Status::failed_precondition("sandbox is not running"))?;
-        let port = |port: &i32| u16::try_from(*port).ok().filter(|port| *port > 0);
-        let ports: Option<Vec<u16>> = request.port.iter().map(port).collect();
-        let ports = ports.ok_or_else(|| Status::invalid_argument("invalid port"))?;
-        self.streaming.offer(Offer::PortForward { network, ports })
+        self.streaming.offer(Offer::PortForward { sandbox: request.pod_sandbox_id, network })
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) enum Offer {
     /// A container's own streams.
     Attach { shim: Client, container: String, streams: u8, stdin_once: bool },
     /// Ports of a pod.
-    PortForward { network: Arc<OwnedFd>, ports: Vec<u16> },
+    PortForward { sandbox: String, network: Arc<OwnedFd> },
 }
 
 impl Offer {
@@ -70,7 +70,7 @@ mod tests {
 
     fn offer() -> Offer {
         let file = std::fs::File::open("/dev/null").unwrap();
-        Offer::PortForward { network: Arc::new(file.into()), ports: Vec::new() }
+        Offer::PortForward { sandbox: String::new(), network: Arc::new(file.into()) }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Listens, checks tokens, and turns requests into WebSockets.
+//! Listens, checks tokens, and turns requests into SPDY connections: what every client of CRI's streams speaks.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -6,23 +6,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use spdy::Session;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
 use tonic::Status;
 
 use super::offers::{Offer, Offers};
 use super::{port_forward, remote_command};
-
-/// A client's WebSocket.
-pub(super) type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
 /// The server. It ends with this value; streams that are under way end with their connections.
 pub(crate) struct Streaming {
@@ -72,6 +67,9 @@ async fn accept(listener: TcpListener, offers: Arc<Offers>) {
 }
 
 async fn serve(stream: TcpStream, offers: Arc<Offers>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a streaming connection stays with Nagle's delay");
+    }
     let service = service_fn(move |request| {
         let offers = offers.clone();
         async move { Ok::<_, Infallible>(respond(request, &offers)) }
@@ -83,117 +81,112 @@ async fn serve(stream: TcpStream, offers: Arc<Offers>) {
 }
 
 fn respond(mut request: Request<Incoming>, offers: &Offers) -> Response<Full<Bytes>> {
-    let accepted = match Handshake::of(request.headers()) {
-        Ok(accepted) => accepted,
-        Err((status, text)) => return refuse(status, &text),
-    };
     let path = request.uri().path().to_owned();
     let mut parts = path.trim_start_matches('/').splitn(2, '/');
     let (kind, token) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let Some(offer) = offers.take(kind, token, Instant::now()) else {
-        return refuse(StatusCode::NOT_FOUND, "no such stream: its token was used, is too old, or never was");
+    let protocol = match negotiate(kind, request.headers()) {
+        Ok(protocol) => protocol,
+        Err(refusal) => return refusal.response(kind),
     };
-    let version = accepted.version;
+    let Some(offer) = offers.take(kind, token, Instant::now()) else {
+        let refusal =
+            Refusal(StatusCode::NOT_FOUND, "no such stream: its token was used, is too old, or never was".into());
+        return refusal.response(kind);
+    };
     tokio::spawn(async move {
         match hyper::upgrade::on(&mut request).await {
-            Ok(upgraded) => {
-                let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-                stream(offer, socket, version).await;
-            }
+            Ok(upgraded) => stream(offer, Session::server(TokioIo::new(upgraded)), protocol).await,
             Err(error) => tracing::debug!(%error, "streaming upgrade"),
         }
     });
-    accepted.response()
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("SPDY/3.1"));
+    headers.insert(PROTOCOL, HeaderValue::from_static(protocol));
+    response
 }
 
-async fn stream(offer: Offer, socket: Socket, version: u8) {
+async fn stream(offer: Offer, incoming: spdy::Incoming, protocol: &'static str) {
     match offer {
         Offer::Exec { shim, container, process, streams } => {
-            remote_command::exec(socket, version, &shim, &container, *process, streams).await;
+            remote_command::exec(incoming, protocol, &shim, &container, *process, streams).await;
         }
         Offer::Attach { shim, container, streams, stdin_once } => {
-            remote_command::attach(socket, version, &shim, &container, streams, stdin_once).await;
+            remote_command::attach(incoming, protocol, &shim, &container, streams, stdin_once).await;
         }
-        Offer::PortForward { network, ports } => port_forward::serve(socket, &network, &ports).await,
+        Offer::PortForward { sandbox, network } => port_forward::serve(incoming, &sandbox, network).await,
     }
 }
 
-/// What a client offered and gets.
-struct Handshake {
-    key: String,
-    protocol: &'static str,
-    version: u8,
-}
+const PROTOCOL: &str = "x-stream-protocol-version";
+const ACCEPTED: &str = "x-accept-stream-protocol-version";
 
-/// Protocols by preference.
-const PROTOCOLS: [(&str, u8); 2] = [("v5.channel.k8s.io", 5), ("v4.channel.k8s.io", 4)];
-
-impl Handshake {
-    fn of(headers: &HeaderMap) -> Result<Handshake, (StatusCode, String)> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let upgrade = text("upgrade");
-        if upgrade.to_ascii_lowercase().starts_with("spdy") {
-            let text = "SPDY is not implemented: exec and attach want WebSocket (kubectl 1.31 and newer), port-forward over \
-                        SPDY, also within a WebSocket, is not implemented";
-            return Err((StatusCode::NOT_IMPLEMENTED, text.into()));
-        }
-        let key = text("sec-websocket-key");
-        if !upgrade.eq_ignore_ascii_case("websocket") || key.is_empty() {
-            return Err((StatusCode::BAD_REQUEST, "this URL wants a WebSocket".into()));
-        }
-        let offered: Vec<&str> = headers
-            .get_all("sec-websocket-protocol")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(',').map(str::trim))
-            .collect();
-        let chosen = PROTOCOLS.iter().find(|(name, _)| offered.contains(name));
-        let (protocol, version) = *chosen.ok_or_else(|| {
-            let known = PROTOCOLS.map(|(name, _)| name).join(", ");
-            (StatusCode::BAD_REQUEST, format!("no common protocol: offered {offered:?}, known {known}"))
-        })?;
-        Ok(Handshake { key: key.to_owned(), protocol, version })
-    }
-
-    fn response(&self) -> Response<Full<Bytes>> {
-        let response = Response::builder()
-            .status(StatusCode::SWITCHING_PROTOCOLS)
-            .header(header::CONNECTION, "Upgrade")
-            .header(header::UPGRADE, "websocket")
-            .header(header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(self.key.as_bytes()))
-            .header(header::SEC_WEBSOCKET_PROTOCOL, self.protocol)
-            .body(Full::default());
-        response.expect("constant names and printable values")
+/// Protocols inside SPDY, by preference.
+fn protocols(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "portforward" => &[port_forward::PROTOCOL],
+        _ => &remote_command::PROTOCOLS,
     }
 }
 
-fn refuse(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(format!("{text}\n")));
-    *response.status_mut() = status;
-    response
+struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn response(self, kind: &str) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(format!("{}\n", self.1)));
+        *response.status_mut() = self.0;
+        if self.0 == StatusCode::FORBIDDEN {
+            for protocol in protocols(kind) {
+                response.headers_mut().append(ACCEPTED, HeaderValue::from_static(protocol));
+            }
+        }
+        response
+    }
+}
+
+/// The protocol that both sides know. Who offers none is older than the choice, and gets the oldest.
+fn negotiate(kind: &str, headers: &HeaderMap) -> Result<&'static str, Refusal> {
+    let upgrade = headers.get(header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !upgrade.eq_ignore_ascii_case("SPDY/3.1") {
+        return Err(Refusal(
+            StatusCode::BAD_REQUEST,
+            format!("this URL wants an upgrade to SPDY/3.1, not {upgrade:?}"),
+        ));
+    }
+    let values = headers.get_all(PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let offered: Vec<&str> = values.flat_map(|value| value.split(',').map(str::trim)).collect();
+    let known = protocols(kind);
+    let chosen = if offered.is_empty() { known.last() } else { known.iter().find(|name| offered.contains(name)) };
+    chosen.copied().ok_or_else(|| {
+        let text = format!("unable to negotiate protocol: client supports {offered:?}, server accepts {known:?}");
+        Refusal(StatusCode::FORBIDDEN, text)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(pairs: &[(&'static str, &str)]) -> Result<(&'static str, u8), u16> {
+    fn check(kind: &str, pairs: &[(&'static str, &str)]) -> Result<&'static str, u16> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, value.parse().unwrap());
         }
-        Handshake::of(&headers).map(|shake| (shake.protocol, shake.version)).map_err(|(status, _)| status.as_u16())
+        negotiate(kind, &headers).map_err(|refusal| refusal.0.as_u16())
     }
 
     #[test]
     fn protocols_are_negotiated_or_refused() {
-        let socket = [("upgrade", "WebSocket"), ("sec-websocket-key", "x")];
-        let with = |protocols| check(&[socket[0], socket[1], ("sec-websocket-protocol", protocols)]);
-        assert_eq!(with("v4.channel.k8s.io, v5.channel.k8s.io"), Ok(("v5.channel.k8s.io", 5)));
-        assert_eq!(with("v4.channel.k8s.io"), Ok(("v4.channel.k8s.io", 4)));
-        assert_eq!(with("base64.channel.k8s.io"), Err(400));
-        assert_eq!(check(&socket), Err(400));
-        assert_eq!(check(&[("upgrade", "SPDY/3.1")]), Err(501));
-        assert_eq!(check(&[]), Err(400));
+        let upgrade = ("upgrade", "SPDY/3.1");
+        let both = [upgrade, (PROTOCOL, "v2.channel.k8s.io"), (PROTOCOL, "v4.channel.k8s.io")];
+        assert_eq!(check("exec", &both), Ok("v4.channel.k8s.io"));
+        assert_eq!(check("attach", &[upgrade, (PROTOCOL, "v3.channel.k8s.io, x")]), Ok("v3.channel.k8s.io"));
+        assert_eq!(check("exec", &[upgrade]), Ok("channel.k8s.io"));
+        assert_eq!(check("portforward", &[upgrade, (PROTOCOL, "portforward.k8s.io")]), Ok("portforward.k8s.io"));
+        assert_eq!(check("portforward", &[upgrade, (PROTOCOL, "v4.channel.k8s.io")]), Err(403));
+        assert_eq!(check("exec", &[("upgrade", "websocket"), ("sec-websocket-key", "x")]), Err(400));
+        assert_eq!(check("exec", &[]), Err(400));
     }
 }

@@ -1,23 +1,32 @@
 //! exec, attach and port-forward: asks the runtime where it streams, connects there, and joins the two connections.
 //!
-//! Whatever protocol the client asked to upgrade to (SPDY, WebSocket) is passed through untouched.
+//! A runtime speaks SPDY/3.1, any of them: the embedded one, containerd, CRI-O. A client that asks for SPDY too is
+//! passed through untouched; one that asks for a WebSocket has it ended here (`remote_command`, `port_forward`,
+//! `tunnel`). Either way the answer to the upgrade waits for the runtime's, so that its refusal is a plain answer.
+
+mod channels;
+mod port_forward;
+mod remote_command;
+mod runtime;
+mod tunnel;
+mod upgrade;
 
 use super::Server;
 use super::reply::{Body, full, text};
 use super::route::{flag, values};
 use crate::router::PodView;
 use bytes::Bytes;
+use channels::Channels;
 use cri::v1::{AttachRequest, ExecRequest, PortForwardRequest};
-use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::header::CONNECTION;
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use spdy::Session;
+use upgrade::{Framing, Protocol, Upgrade};
 
-/// Bytes of a streaming server's refusal that are passed on.
-const REFUSAL_BYTES_MAX: usize = 64 << 10;
-
+/// A code and words for the client.
 type Refused = (u16, String);
 
 pub(super) async fn exec(
@@ -28,7 +37,7 @@ pub(super) async fn exec(
     container: &str,
 ) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let url = async {
+    let offered = async {
         let known = find(server, namespace, pod).await?;
         let container_id = running_id(&known, container)?;
         let command = values(&query, "command");
@@ -44,9 +53,10 @@ pub(super) async fn exec(
             stdout: streams.stdout,
             stderr: streams.stderr,
         };
-        server.context.runtime.exec(asked).await.map(|answer| answer.url).map_err(of_status)
+        let url = server.context.runtime.exec(asked).await.map(|answer| answer.url).map_err(of_status)?;
+        Ok(Offered { url, inside: Inside::Command(streams) })
     };
-    join(request, url.await).await
+    join(request, offered.await).await
 }
 
 pub(super) async fn attach(
@@ -57,15 +67,16 @@ pub(super) async fn attach(
     container: &str,
 ) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let url = async {
+    let offered = async {
         let known = find(server, namespace, pod).await?;
         let container_id = running_id(&known, container)?;
         let streams = Streams::of(&query)?;
-        let (tty, stdin, stdout, stderr) = (streams.tty, streams.stdin, streams.stdout, streams.stderr);
+        let Streams { tty, stdin, stdout, stderr } = streams;
         let asked = AttachRequest { container_id, stdin, tty, stdout, stderr };
-        server.context.runtime.attach(asked).await.map(|answer| answer.url).map_err(of_status)
+        let url = server.context.runtime.attach(asked).await.map(|answer| answer.url).map_err(of_status)?;
+        Ok(Offered { url, inside: Inside::Command(streams) })
     };
-    join(request, url.await).await
+    join(request, offered.await).await
 }
 
 pub(super) async fn port_forward(
@@ -75,17 +86,18 @@ pub(super) async fn port_forward(
     pod: &str,
 ) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let url = async {
+    let offered = async {
         let known = find(server, namespace, pod).await?;
         let sandbox = known.view.borrow().sandbox.clone();
         let pod_sandbox_id = sandbox.ok_or_else(|| (400, format!("pod {pod:?} is not running")))?;
-        let ports = [values(&query, "port"), values(&query, "ports")].concat();
-        let ports = ports.iter().flat_map(|list| list.split(',')).map(|port| port.parse::<i32>());
-        let port = ports.collect::<Result<Vec<_>, _>>().map_err(|_| (400, "ports must be numbers".to_owned()))?;
+        let named = [values(&query, "port"), values(&query, "ports")].concat();
+        let ports = port_forward::ports(&named)?;
+        let port = ports.iter().copied().map(i32::from).collect();
         let asked = PortForwardRequest { pod_sandbox_id, port };
-        server.context.runtime.port_forward(asked).await.map(|answer| answer.url).map_err(of_status)
+        let url = server.context.runtime.port_forward(asked).await.map(|answer| answer.url).map_err(of_status)?;
+        Ok(Offered { url, inside: Inside::Ports(ports) })
     };
-    join(request, url.await).await
+    join(request, offered.await).await
 }
 
 async fn find(server: &Server, namespace: &str, pod: &str) -> Result<PodView, Refused> {
@@ -109,6 +121,7 @@ fn of_status(status: tonic::Status) -> Refused {
 }
 
 /// Which of the streams are wanted; both the API server's names and the API's.
+#[derive(Clone, Copy)]
 struct Streams {
     stdin: bool,
     stdout: bool,
@@ -134,69 +147,87 @@ impl Streams {
     }
 }
 
-async fn join(request: Request<Incoming>, url: Result<String, Refused>) -> Response<Body> {
-    let url = match url {
-        Ok(url) => url,
-        Err((code, message)) => return text(code, message),
+/// Where the runtime streams, and what.
+struct Offered {
+    url: String,
+    inside: Inside,
+}
+
+enum Inside {
+    Command(Streams),
+    Ports(Vec<u16>),
+}
+
+impl Inside {
+    /// What a WebSocket may carry of it.
+    fn protocols(&self) -> &'static [Protocol] {
+        match self {
+            Inside::Command(_) => upgrade::COMMAND_PROTOCOLS,
+            Inside::Ports(_) => upgrade::PORT_PROTOCOLS,
+        }
+    }
+
+    /// What SPDY carries of it, at the runtime.
+    fn stream_protocol(&self) -> &'static str {
+        match self {
+            Inside::Command(_) => "v4.channel.k8s.io",
+            Inside::Ports(_) => "portforward.k8s.io",
+        }
+    }
+}
+
+async fn join(mut request: Request<Incoming>, offered: Result<Offered, Refused>) -> Response<Body> {
+    let joined = async {
+        let Offered { url, inside } = offered?;
+        let upgrade = Upgrade::of(request.headers(), inside.protocols())?;
+        let outgoing = match &upgrade {
+            Upgrade::Spdy => runtime::passed_on(request.headers()),
+            Upgrade::WebSocket { .. } => runtime::own(inside.stream_protocol()),
+        };
+        let (headers, runtime) = runtime::dial(&url, outgoing).await?;
+        let client = hyper::upgrade::on(&mut request);
+        Ok(match upgrade {
+            Upgrade::Spdy => {
+                tokio::spawn(pass_through(client, runtime));
+                switching(&headers)
+            }
+            Upgrade::WebSocket { key, protocol } => {
+                tokio::spawn(end_socket(client, runtime, protocol.framing, inside));
+                switching(&upgrade::accepted(&key, protocol.name))
+            }
+        })
     };
-    match splice(request, &url).await {
-        Ok(response) => response,
-        Err((code, message)) => text(code, message),
+    joined.await.unwrap_or_else(|(code, message): Refused| text(code, message))
+}
+
+async fn pass_through(client: OnUpgrade, runtime: Upgraded) {
+    match client.await {
+        Ok(client) => {
+            let (up, down) = spdy::splice(TokioIo::new(client), TokioIo::new(runtime)).await;
+            tracing::debug!(up, down, "a stream ended");
+        }
+        Err(error) => tracing::debug!(%error, "a stream was not upgraded"),
+    }
+}
+
+async fn end_socket(client: OnUpgrade, runtime: Upgraded, framing: Framing, inside: Inside) {
+    let (client, runtime) = match client.await {
+        Ok(client) => (TokioIo::new(client), TokioIo::new(runtime)),
+        Err(error) => return tracing::debug!(%error, "a stream was not upgraded"),
+    };
+    let socket = channels::socket(client).await;
+    match (framing, inside) {
+        (Framing::Tunnel, _) => tunnel::run(socket, runtime).await,
+        (Framing::Channels(coding), Inside::Command(streams)) => {
+            remote_command::run(Channels::new(socket, coding.text), coding, Session::client(runtime), streams).await;
+        }
+        (Framing::Channels(coding), Inside::Ports(ports)) => {
+            port_forward::run(Channels::new(socket, coding.text), Session::client(runtime), &ports).await;
+        }
     }
 }
 
 /// Hop-by-hop headers are passed on too: the upgrade is what this hop is for.
-async fn splice(mut request: Request<Incoming>, url: &str) -> Result<Response<Body>, Refused> {
-    if !request.headers().contains_key(UPGRADE) {
-        return Err((400, "Upgrade request required".to_owned()));
-    }
-    let failed =
-        |what: &'static str| move |error: String| (502, format!("{what} the runtime's streaming server: {error}"));
-    let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| failed("understanding")(error.to_string()))?;
-    if uri.scheme_str() != Some("http") {
-        return Err((501, format!("the runtime streams at {url}, and this node speaks only http to it")));
-    }
-    let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
-    let address = if uri.port().is_some() { authority.clone() } else { format!("{authority}:80") };
-    let stream = TcpStream::connect(&address).await.map_err(|error| failed("connecting to")(error.to_string()))?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| failed("connecting to")(error.to_string()))?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "a stream's connection to the runtime ended");
-        }
-    });
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut outgoing = Request::builder().method(request.method().clone()).uri(path);
-    for (name, value) in request.headers() {
-        if name != http::header::HOST {
-            outgoing = outgoing.header(name, value);
-        }
-    }
-    let outgoing = outgoing.header(http::header::HOST, authority).body(Empty::<Bytes>::new());
-    let outgoing = outgoing.map_err(|error| failed("asking")(error.to_string()))?;
-    let answered = sender.send_request(outgoing).await.map_err(|error| failed("asking")(error.to_string()))?;
-    if answered.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let code = answered.status().as_u16();
-        let body = Limited::new(answered.into_body(), REFUSAL_BYTES_MAX).collect().await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-        return Err((code, String::from_utf8_lossy(&body).into_owned()));
-    }
-    let headers = answered.headers().clone();
-    let own = hyper::upgrade::on(&mut request);
-    let theirs = hyper::upgrade::on(answered);
-    tokio::spawn(async move {
-        let (own, theirs) = match tokio::try_join!(own, theirs) {
-            Ok(both) => both,
-            Err(error) => return tracing::debug!(%error, "a stream was not upgraded"),
-        };
-        if let Err(error) = tokio::io::copy_bidirectional(&mut TokioIo::new(own), &mut TokioIo::new(theirs)).await {
-            tracing::debug!(%error, "a stream ended in the middle");
-        }
-    });
-    Ok(switching(&headers))
-}
-
 fn switching(headers: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(full(Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
