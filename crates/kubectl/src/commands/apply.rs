@@ -4,6 +4,7 @@
 //! the object while fields that others set stay.
 
 use super::output::Output;
+use super::server_side;
 use crate::calls::At;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -29,12 +30,8 @@ pub(crate) struct Arguments {
     /// Only objects whose labels match
     #[arg(short = 'l', long, default_value = "")]
     selector: String,
-    /// Let the server merge
-    #[arg(long)]
-    server_side: bool,
-    /// With --server-side: take fields from other managers
-    #[arg(long)]
-    force_conflicts: bool,
+    #[command(flatten)]
+    server_side: server_side::ServerSide,
     /// The name under which fields are managed
     #[arg(long, default_value = "")]
     field_manager: String,
@@ -72,6 +69,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
             return Err(super::unavailable(flag));
         }
     }
+    server_side::check(&arguments.server_side, &arguments.output)?;
     if arguments.files.is_empty() {
         return Err(Failure::message("must specify one of -f and -k"));
     }
@@ -88,8 +86,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
         return Err(Failure::message("no objects passed to apply"));
     }
     for one in &wanted {
-        let applied = if arguments.server_side {
-            server_side(context, arguments, one).await
+        let applied = if arguments.server_side.server_side {
+            let (manager, validate) = (&arguments.field_manager, &arguments.validate);
+            server_side::apply(context, &arguments.server_side, &arguments.output, manager, validate, one).await
         } else {
             apply(context, arguments, one).await
         };
@@ -100,18 +99,6 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
         }
     }
     Failure::of_all(failures)
-}
-
-async fn server_side(context: &Context, arguments: &Arguments, wanted: &Wanted) -> Result<()> {
-    let manager = if arguments.field_manager.is_empty() { "kubectl" } else { &arguments.field_manager };
-    let query = [
-        ("fieldManager", manager),
-        ("force", if arguments.force_conflicts { "true" } else { "false" }),
-        ("fieldValidation", field_validation(&arguments.validate)?),
-        arguments.output.dry_run_query(),
-    ];
-    let applied = context.patch(wanted.target.at(), PatchType::Apply, &wanted.document.object, &query).await?;
-    arguments.output.tell(context, &wanted.target, "serverside-applied", &applied)
 }
 
 async fn apply(context: &Context, arguments: &Arguments, wanted: &Wanted) -> Result<()> {

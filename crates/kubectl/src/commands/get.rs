@@ -226,7 +226,7 @@ async fn objects(context: &Context, arguments: &Arguments, format: &Format, want
         return Failure::of_all(failures);
     }
     sort(&mut items, &arguments.sort_by, |object| object)?;
-    if !arguments.show_managed_fields {
+    if !arguments.show_managed_fields && format.hides_managed_fields() {
         items.iter_mut().for_each(without_managed_fields);
     }
     let object = if alone && items.len() == 1 { items.remove(0) } else { list_of(items) };
@@ -372,7 +372,7 @@ impl WatchPrinter<'_> {
     }
 
     fn object(&mut self, mut object: Value) -> Result<()> {
-        if !self.arguments.show_managed_fields {
+        if !self.arguments.show_managed_fields && self.format.hides_managed_fields() {
             without_managed_fields(&mut object);
         }
         self.context.document(self.format, &object)

@@ -16,6 +16,7 @@ mod output;
 mod patch;
 mod rollout;
 mod scale;
+mod server_side;
 mod version;
 mod wait;
 

@@ -67,7 +67,7 @@ impl Output {
             Some(format) if format.is_table() => Err(Failure::message("a table is not an output of this command")),
             Some(format) => {
                 let mut object = object.clone();
-                if !self.show_managed_fields {
+                if !self.show_managed_fields && format.hides_managed_fields() {
                     without_managed_fields(&mut object);
                 }
                 context.document(&format, &object)

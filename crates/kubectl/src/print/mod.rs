@@ -38,6 +38,11 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Whether managed fields are left out unless asked for: where people read the whole object.
+    pub(crate) fn hides_managed_fields(&self) -> bool {
+        matches!(self, Format::Yaml | Format::Json)
+    }
+
     /// `text` as behind `-o`; empty is the table.
     pub(crate) fn parse(text: &str, no_headers: bool) -> Result<Format> {
         let (kind, argument) = match text.split_once('=') {
