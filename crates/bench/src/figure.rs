@@ -42,6 +42,11 @@ impl Reporter {
         figure.contains(&self.only)
     }
 
+    /// Whether a group that has figures of this beginning may have what was asked for.
+    pub(crate) fn may_want(&self, beginning: &str) -> bool {
+        beginning.contains(&self.only) || self.only.starts_with(beginning)
+    }
+
     pub(crate) fn report(&self, figure: &str, value: f64, unit: &str) {
         self.line(figure, value, unit, None);
     }
@@ -71,6 +76,14 @@ impl Reporter {
             commit: &self.commit,
         };
         println!("{}", serde_json::to_string(&line).expect("a line of numbers and texts encodes"));
+    }
+}
+
+impl Reporter {
+    /// The median as the value, of times that are no requests.
+    pub(crate) fn report_times(&self, figure: &str, mut times: Vec<Duration>) {
+        let middle = median(times.clone()).as_secs_f64() * 1e3;
+        self.report_with(figure, middle, "ms", &mut times);
     }
 }
 

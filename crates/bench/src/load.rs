@@ -1,6 +1,6 @@
 //! Closed-loop load: so many clients, each with a connection of its own, each sending its next request at the answer.
 
-use crate::Target;
+use crate::target::Target;
 use anyhow::{Context, Result};
 use client::{Request, Transport};
 use std::sync::Arc;

@@ -1,28 +1,37 @@
-//! `make bench`: one JSON line per figure, of a server of our own or of any Kubernetes by its kubeconfig.
+//! `make bench`: one JSON line per figure, of clusters of our own or of any Kubernetes by its kubeconfig.
 //!
 //! Rules: TLS, no compression; the client checks the status and reads the whole body; latencies are of single requests
-//! as one client task sees them; memory is RSS.
+//! as one client task sees them; memory is RSS. A group of rows has a fresh cluster of our own, so that groups do not
+//! meet what others left.
 #![allow(clippy::print_stdout)] // The figures are the output.
 
-mod api_rows;
-mod cluster_rows;
 mod figure;
+mod following;
 mod load;
-mod process;
-mod watch_rows;
+mod rows;
+mod target;
 
 use anyhow::{Context, Result};
+use bench::own::{OwnCluster, Role};
 use clap::Parser;
-use client::{Client, Config, Remote};
+use client::Config;
 use figure::Reporter;
+use rows::{GROUPS, Group, Measure};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::process::ExitCode;
+use target::Target;
 
 #[derive(Parser)]
 struct Args {
-    /// Measure this cluster instead of starting a server; rows that need the process are left out
+    /// Measure this cluster instead of starting our own; rows that start and end processes are left out
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
+    /// With --kubeconfig: processes whose memory is the cluster's
+    #[arg(long, value_delimiter = ',')]
+    pid: Vec<u32>,
+    /// With --kubeconfig: what real pods run; it must end by itself or run for ever, as `pause` does
+    #[arg(long, default_value = "registry.k8s.io/pause:3.10")]
+    image: String,
     /// The binary that is measured
     #[arg(long, env = "SAMPAN", default_value = "target/release/sampan")]
     sampan: PathBuf,
@@ -34,44 +43,42 @@ struct Args {
     only: String,
 }
 
-/// What every row works with: a server and how to reach it.
-pub(crate) struct Target {
-    pub(crate) config: Config,
-    pub(crate) pods: usize,
-    /// Of our own server, for memory; `None` for a cluster given by kubeconfig.
-    pub(crate) server_pid: Option<u32>,
-}
-
-impl Target {
-    /// A client with a connection of its own.
-    pub(crate) fn client(&self) -> Result<Client> {
-        Ok(Client::new(Arc::new(Remote::new(self.config.clone())?)))
-    }
-}
-
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
     let args = Args::parse();
-    let reporter = Reporter::new(args.only.clone())?;
-    if let Some(path) = &args.kubeconfig {
-        let config = Config::from_kubeconfig(path, None)?;
-        return measure(&Target { config, pods: args.pods, server_pid: None }, &reporter).await;
+    let reporter = match Reporter::new(args.only.clone()) {
+        Ok(reporter) => reporter,
+        Err(error) => {
+            eprintln!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut outcome = ExitCode::SUCCESS;
+    for group in GROUPS.iter().filter(|group| group.figures.iter().any(|figure| reporter.may_want(figure))) {
+        if let Err(error) = measure(&args, group, &reporter).await {
+            eprintln!("{}: {error:#}", group.figures.join(", "));
+            outcome = ExitCode::FAILURE;
+        }
     }
-    process::start_rows(&args.sampan, &reporter).await?;
-    let folder = tempfile::tempdir().context("making a data directory")?;
-    let mut server = process::OwnServer::start(&args.sampan, folder.path()).await?;
-    process::idle_rows(&server, &reporter).await?;
-    let target = Target { config: server.config()?, pods: args.pods, server_pid: Some(server.server_pid()?) };
-    let measured = measure(&target, &reporter).await;
-    let restarted = process::restart_row(&mut server, &reporter).await;
-    server.stop().await?;
-    measured.and(restarted)
+    outcome
 }
 
-async fn measure(target: &Target, reporter: &Reporter) -> Result<()> {
-    let namespace = api_rows::make_namespace(target).await?;
-    api_rows::measure(target, &namespace, reporter).await?;
-    watch_rows::measure(target, &namespace, reporter).await?;
-    api_rows::delete_all(target, &namespace, reporter).await?;
-    cluster_rows::measure(target, reporter).await
+async fn measure(args: &Args, group: &Group, reporter: &Reporter) -> Result<()> {
+    let (role, rows) = match (&group.measure, &args.kubeconfig) {
+        (Measure::Own(_, _) | Measure::Processes(_), Some(_)) => return Ok(()),
+        (Measure::Processes(rows), None) => return rows(&args.sampan, reporter).await,
+        (Measure::Api(flags, rows), None) => (Role::Server(flags), rows),
+        (Measure::Pods(rows), None) => (Role::Up(&["--max-pods", "1020"]), rows),
+        (Measure::Own(role, rows), None) => (*role, rows),
+        (Measure::Api(_, rows) | Measure::Pods(rows), Some(path)) => {
+            let config = Config::from_kubeconfig(path, None)?;
+            let target = Target::of_others(config, args.pods, args.pid.clone(), args.image.clone());
+            return rows(&target, reporter).await;
+        }
+    };
+    let folder = tempfile::tempdir().context("making a data directory")?;
+    let own = OwnCluster::start(&args.sampan, folder.path(), role).await?;
+    let target = Target::of_own(own, args.pods)?;
+    rows(&target, reporter).await?;
+    target.stop().await
 }

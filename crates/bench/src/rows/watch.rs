@@ -1,7 +1,7 @@
 //! Rows of watching: many watchers of all pods, writers held at a rate.
 
-use crate::Target;
 use crate::figure::Reporter;
+use crate::target::Target;
 use anyhow::{Context, Result};
 use api::Kind;
 use client::{EventType, PatchType, Request, Verb, WatchRequest};
