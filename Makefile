@@ -11,7 +11,7 @@ stop: ## ends that cluster, without trace
 	@SAMPAN=$(SAMPAN) sh examples/stop.sh
 
 build: packages ## the release binary, whole
-	cargo build --release --locked --package sampan
+	cargo build --release --locked --package sampan --bin sampan
 
 test: packages ## every test
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
@@ -23,7 +23,7 @@ lint: packages
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo xtask tidy
-	if command -v cargo-deny >/dev/null; then cargo deny --offline check; else echo 'cargo-deny is not installed: its checks did not run'; fi
+	if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; else echo 'cargo-deny is not installed: its checks did not run'; fi
 
 bench: build
 	SAMPAN=$(SAMPAN) cargo run --release --locked --package bench -- $(ARGS)

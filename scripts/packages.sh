@@ -2,7 +2,7 @@
 # Installs the Debian packages that building, testing and running need, if any is missing. Says so when it cannot.
 set -eu
 
-packages='mold nftables iproute2 conntrack busybox-static docker-registry skopeo protobuf-compiler'
+packages='mold nftables iproute2 conntrack busybox-static docker-registry skopeo protobuf-compiler containerd containernetworking-plugins etcd-server etcd-client'
 missing=''
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

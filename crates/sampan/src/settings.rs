@@ -25,6 +25,47 @@ pub(crate) struct Settings {
     pub(crate) node_monitor_grace_seconds: u64,
     pub(crate) eviction_after_seconds: u64,
     pub(crate) container_runtime_endpoint: Option<String>,
+    /// `None`: the embedded store, in the data directory.
+    pub(crate) datastore: Option<Datastore>,
+}
+
+/// An etcd that holds the cluster's objects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Datastore {
+    pub(crate) endpoints: Vec<String>,
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Certificate and key.
+    pub(crate) identity_files: Option<(PathBuf, PathBuf)>,
+}
+
+impl Datastore {
+    fn from_flags(flags: &Flags, roles: &Roles) -> Result<Option<Datastore>> {
+        let files = [&flags.datastore_cafile, &flags.datastore_certfile, &flags.datastore_keyfile];
+        let Some(endpoints) = &flags.datastore_endpoint else {
+            if files.iter().any(|file| file.is_some()) {
+                bail!("--datastore-cafile, -certfile and -keyfile go with --datastore-endpoint");
+            }
+            return Ok(None);
+        };
+        if !roles.server() {
+            bail!("--datastore-endpoint is for servers: a joined node keeps no objects");
+        }
+        let absolute = |file: &Option<PathBuf>| {
+            let path = file.as_ref().map(std::path::absolute).transpose();
+            path.context("the path of a file for the datastore")
+        };
+        let identity_files = match (absolute(files[1])?, absolute(files[2])?) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => bail!("--datastore-certfile and --datastore-keyfile go together"),
+        };
+        if identity_files.is_some() && files[0].is_none() {
+            bail!("--datastore-certfile needs --datastore-cafile: who shows a certificate must know to whom");
+        }
+        let endpoints = endpoints.split(',').map(|url| url.trim().trim_end_matches('/').to_owned()).collect();
+        Ok(Some(Datastore { endpoints, ca_file: absolute(files[0])?, identity_files }))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +94,7 @@ impl Settings {
         if let Some(path) = &args.config {
             flags = merged(flags, read_flags(path)?);
         }
+        let datastore = Datastore::from_flags(&flags, &roles)?;
         let data_dir = std::path::absolute(&args.data_dir.data_dir).context("the data directory's path")?;
         let settings = Settings {
             data_dir,
@@ -74,6 +116,7 @@ impl Settings {
             node_monitor_grace_seconds: flags.node_monitor_grace.unwrap_or(40),
             eviction_after_seconds: flags.eviction_after.unwrap_or(300),
             container_runtime_endpoint: flags.container_runtime_endpoint,
+            datastore,
         };
         settings.check()?;
         Ok(settings)
@@ -102,6 +145,14 @@ impl Settings {
         if self.pod_cidr.prefix_len() > 22 {
             bail!("--pod-cidr {} holds no node's range: it must be /22 or larger", self.pod_cidr);
         }
+        if let Some(why) = unreachable(self.node_ip) {
+            bail!(
+                "--node-ip {0} is {why}, where pods and other machines cannot reach this one (Kubernetes refuses it in \
+                 Endpoints): name an address of this machine, as `ip -4 addr` lists them; on a machine without a \
+                 network, give it one: `ip addr add 10.99.0.1/32 dev lo`, and --node-ip 10.99.0.1",
+                self.node_ip
+            );
+        }
         let complaints = api::labels::dns1123_subdomain(&self.node_name, false);
         if let Some(complaint) = complaints.first() {
             bail!("--node-name {:?}: {complaint}", self.node_name);
@@ -121,8 +172,13 @@ impl Settings {
     }
 
     pub(crate) fn save(&self) -> Result<()> {
+        self.save_in(&self.data_dir)
+    }
+
+    /// Where they will be of use later.
+    pub(crate) fn save_in(&self, folder: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).context("encoding the settings")?;
-        crate::files::write_private(&self.data_dir.join("settings.json"), &text)
+        crate::files::write_private(&folder.join("settings.json"), &text)
     }
 
     /// The `kubernetes` service.
@@ -182,6 +238,10 @@ fn merged(flags: Flags, file: Flags) -> Flags {
         node_monitor_grace: flags.node_monitor_grace.or(file.node_monitor_grace),
         eviction_after: flags.eviction_after.or(file.eviction_after),
         container_runtime_endpoint: flags.container_runtime_endpoint.or(file.container_runtime_endpoint),
+        datastore_endpoint: flags.datastore_endpoint.or(file.datastore_endpoint),
+        datastore_cafile: flags.datastore_cafile.or(file.datastore_cafile),
+        datastore_certfile: flags.datastore_certfile.or(file.datastore_certfile),
+        datastore_keyfile: flags.datastore_keyfile.or(file.datastore_keyfile),
     }
 }
 
@@ -190,8 +250,19 @@ fn host_name() -> Result<String> {
     Ok(name.to_string_lossy().to_lowercase())
 }
 
-/// The source address of the default route (nothing is sent), else the first interface's that is not loopback, else
-/// loopback itself: a machine without any network is a cluster of its own.
+/// Why no endpoint may have this address.
+fn unreachable(address: Ipv4Addr) -> Option<&'static str> {
+    [
+        (address.is_loopback(), "a loopback address"),
+        (address.is_unspecified(), "no address at all"),
+        (address.is_link_local(), "a link-local address"),
+        (address.is_multicast(), "a multicast address"),
+    ]
+    .into_iter()
+    .find_map(|(holds, why)| holds.then_some(why))
+}
+
+/// The source address of the default route (nothing is sent), else the first interface's that is not loopback.
 fn own_address() -> Result<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("opening a socket")?;
     if socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).is_ok()
@@ -210,7 +281,9 @@ mod tests {
     use super::*;
     use crate::cli::DataDir;
 
+    /// On a machine that has an address, whatever the one has that runs the test.
     fn up(flags: Flags) -> UpArgs {
+        let flags = Flags { node_ip: flags.node_ip.or(Some(Ipv4Addr::new(192, 0, 2, 1))), ..flags };
         UpArgs { data_dir: DataDir { data_dir: "/x".into() }, flags, config: None, detach: false }
     }
 
@@ -235,11 +308,37 @@ mod tests {
             (Flags { service_cidr: Some("10.99.0.0/30".parse().unwrap()), ..Flags::default() }, "between /8 and /28"),
             (Flags { pod_cidr: Some("10.99.0.0/24".parse().unwrap()), ..Flags::default() }, "/22 or larger"),
             (Flags { node_name: Some("No_Such".to_owned()), ..Flags::default() }, "RFC 1123"),
+            (Flags { node_ip: Some(Ipv4Addr::LOCALHOST), ..Flags::default() }, "127.0.0.1 is a loopback address"),
+            (Flags { node_ip: Some(Ipv4Addr::new(169, 254, 1, 1)), ..Flags::default() }, "a link-local address"),
             (Flags { node_monitor_grace: Some(1), ..Flags::default() }, "at least 2 seconds"),
         ] {
             let error = Settings::from_up(&up(flags), Roles::Server).unwrap_err().to_string();
             assert!(error.contains(complaint), "{error}");
         }
+    }
+
+    #[test]
+    fn a_datastore_is_named_whole_and_by_servers() {
+        let (endpoint, file) = (Some("https://a:1/, https://b:1".to_owned()), Some(PathBuf::from("/f")));
+        for (flags, roles, complaint) in [
+            (Flags { datastore_cafile: file.clone(), ..Flags::default() }, Roles::Server, "go with"),
+            (
+                Flags { datastore_endpoint: endpoint.clone(), datastore_keyfile: file.clone(), ..Flags::default() },
+                Roles::Server,
+                "go together",
+            ),
+            (
+                Flags { datastore_endpoint: endpoint.clone(), ..Flags::default() },
+                Roles::Node("https://a:6443".to_owned()),
+                "for servers",
+            ),
+        ] {
+            let error = Settings::from_up(&up(flags), roles).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+        let flags = Flags { datastore_endpoint: endpoint, datastore_cafile: file, ..Flags::default() };
+        let datastore = Settings::from_up(&up(flags), Roles::Server).unwrap().datastore.unwrap();
+        assert_eq!(datastore.endpoints, ["https://a:1", "https://b:1"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::cli::{DataDir, ImageCommand};
 use crate::images;
 use crate::settings::Settings;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use runtime::image::{DiskStore, ImageStore};
 use std::sync::Arc;
 
@@ -36,5 +36,9 @@ pub(crate) fn image(command: ImageCommand) -> Result<()> {
 }
 
 fn store(data_dir: &DataDir) -> Result<Arc<DiskStore>> {
-    images::open(&Settings::load(&data_dir.data_dir)?)
+    let settings = Settings::load(&data_dir.data_dir)?;
+    if let Some(endpoint) = &settings.container_runtime_endpoint {
+        bail!("this node's images are kept by {endpoint}: use that runtime's own tool");
+    }
+    images::open(&settings)
 }

@@ -1,19 +1,27 @@
 //! What each command does.
 #![allow(clippy::print_stdout)] // Commands talk to the person who typed them.
 
+mod backup;
 mod image;
 mod kubectl;
 mod reset;
+mod restore;
+mod service;
 mod status;
 mod token;
 mod up;
+mod upgrade;
 
+pub(crate) use backup::backup;
 pub(crate) use image::image;
 pub(crate) use kubectl::kubectl;
 pub(crate) use reset::reset;
+pub(crate) use restore::restore;
+pub(crate) use service::service;
 pub(crate) use status::status;
 pub(crate) use token::{join_token, token};
-pub(crate) use up::{join, resume, up};
+pub(crate) use up::{join, resume, supervise, up};
+pub(crate) use upgrade::{check_build, upgrade};
 
 /// An error, its causes after colons, as a person reads it.
 pub(crate) fn complain(error: &anyhow::Error) {

@@ -3,19 +3,16 @@
 //! Done twice, or after a `kill -9` of anything, it still ends with nothing left.
 
 use crate::cli::ResetArgs;
+use crate::files;
 use crate::instance::{self, Status};
-use crate::roles::{BootstrapFile, base_options, cgroup_root, cluster_id, run_dir};
+use crate::roles::{BootstrapFile, base_options, cgroup_root, cluster_id, control_socket, run_dir};
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
 use kernel::cgroup::Cgroup;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The supervisor gives its processes 15 s each.
-const SUPERVISOR_TIME_MAX: Duration = Duration::from_secs(40);
 const KILL_TIME_MAX: Duration = Duration::from_secs(20);
 
 pub(crate) fn reset(args: &ResetArgs) -> Result<()> {
@@ -31,7 +28,9 @@ pub(crate) fn reset(args: &ResetArgs) -> Result<()> {
     stop_supervisor(&data_dir)?;
     // A directory whose start failed before it had settings holds nothing but files.
     if data_dir.join("settings.json").exists() {
-        end_node(&Settings::load(&data_dir)?)?;
+        let settings = Settings::load(&data_dir)?;
+        end_node(&settings)?;
+        files::remove_if_there(&control_socket(&settings))?;
     }
     unmount_below(&data_dir)?;
     remove(&data_dir)
@@ -48,32 +47,29 @@ fn confirmed(data_dir: &Path) -> Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Ends the supervisor and with it server and node; its lock tells when all have gone.
 fn stop_supervisor(data_dir: &Path) -> Result<()> {
     let Some(status) = Status::of(data_dir)? else { return Ok(()) };
-    let pid = Pid::from_raw(i32::try_from(status.pid).context("the supervisor's pid")?);
-    match kill(pid, Signal::SIGTERM) {
-        Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
-        Err(errno) => return Err(errno).with_context(|| format!("ending the supervisor, pid {pid}")),
+    if status.managed {
+        bail!("a service manager runs it and would start it again: `sampan service uninstall` first");
     }
-    let process = kernel::process::Process::open(pid.as_raw())?;
-    let ended = match process {
-        Some(process) => process.wait(SUPERVISOR_TIME_MAX)?,
-        None => true,
-    };
-    if !ended || instance::lock(data_dir)?.is_none() {
-        bail!("the supervisor, pid {pid}, did not end within {SUPERVISOR_TIME_MAX:?}");
+    match status.process()? {
+        Some(supervisor) => instance::stop(&supervisor, data_dir),
+        // It ended between our two looks.
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// Containers and shims by their cgroup, then what they were connected with.
+/// Containers and shims by their cgroup, then what they were connected with. Another runtime is asked to end its pods
+/// first: it would go on keeping books of them.
 fn end_node(settings: &Settings) -> Result<()> {
     if !settings.roles.node() {
         return Ok(());
     }
     let Some(bootstrap) = BootstrapFile::saved(settings)? else { return Ok(()) };
     let cluster = cluster_id(&bootstrap.ca_pem)?;
+    if let Some(endpoint) = &settings.container_runtime_endpoint {
+        super::small_runtime()?.block_on(end_foreign_pods(endpoint, &settings.data_dir));
+    }
     let root = Cgroup::at(cgroup_root(settings, &cluster))?;
     if root.exists() {
         root.end(KILL_TIME_MAX).context("ending the containers")?;
@@ -85,6 +81,17 @@ fn end_node(settings: &Settings) -> Result<()> {
         remove(&run_dir)?;
     }
     Ok(())
+}
+
+/// Without the runtime's help everything else can still be taken away.
+async fn end_foreign_pods(endpoint: &str, data_dir: &Path) {
+    let ended = match cri::Remote::new(endpoint) {
+        Ok(remote) => kubelet::end_pods(&remote, &data_dir.join("kubelet")).await.map_err(|status| status.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = ended {
+        eprintln!("{endpoint} did not remove all of this node's pods, and keeps what it knows of them: {error}");
+    }
 }
 
 /// The innermost first. A mount may hang on for as long as a namespace that had it ends.

@@ -9,7 +9,7 @@ use client::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Kept in the data directory as `node/bootstrap.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,9 +78,15 @@ pub(crate) fn authority_pin(ca_pem: &str) -> Result<String> {
     Ok(digest(&certificate))
 }
 
+/// The pin of the server authority that a folder of keys has.
+pub(crate) fn authority_of(pki: &Path) -> Result<String> {
+    let path = pki.join("server-ca.pem");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    authority_pin(&text).with_context(|| format!("reading {}", path.display()))
+}
+
 fn digest(certificate: &CertificateDer<'_>) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    files::hexadecimal(ring::digest::digest(&ring::digest::SHA256, certificate).as_ref())
 }
 
 /// A join token is `ID.SECRET.PIN`: the pin, a digest of the server's authority, tells the real server from another.

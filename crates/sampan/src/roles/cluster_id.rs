@@ -29,6 +29,11 @@ pub(crate) fn run_dir(settings: &Settings) -> PathBuf {
     PathBuf::from(format!("/run/sampan-{hash:016x}"))
 }
 
+/// Where the server answers this machine's commands: beside the directory of sockets, which is the runtime's.
+pub(crate) fn control_socket(settings: &Settings) -> PathBuf {
+    run_dir(settings).with_extension("sock")
+}
+
 /// Leaves room for nothing: veth pairs carry whole Ethernet frames, and routes between nodes add no header.
 const MTU: u32 = 1500;
 

@@ -1,17 +1,19 @@
 //! The processes that a supervisor starts: how one begins, tells of itself, and ends.
 
-mod background;
+pub(crate) mod background;
 mod bootstrap;
 mod cluster_id;
+mod cni;
+mod datastore;
 mod node;
 mod pod_network;
-
 mod server;
 
-pub(crate) use bootstrap::{BootstrapFile, authority_pin};
-pub(crate) use cluster_id::{base_options, cgroup_root, cluster_id, run_dir};
+pub(crate) use bootstrap::{BootstrapFile, authority_of, authority_pin};
+pub(crate) use cluster_id::{base_options, cgroup_root, cluster_id, control_socket, run_dir};
 
 use crate::cli::RoleName;
+use crate::instance;
 use crate::settings::Settings;
 use anyhow::{Context, Result};
 use std::io::Write;
@@ -41,6 +43,7 @@ pub(crate) fn run(role: RoleName, data_dir: &Path) -> ExitCode {
 fn start(role: RoleName, data_dir: &Path) -> Result<()> {
     // The supervisor's end is ours: a new supervisor could not start a second server over the same store.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM).context("tying our life to the supervisor's")?;
+    let _only = instance::only_one(data_dir, role)?;
     let settings = Settings::load(data_dir)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the async runtime")?;

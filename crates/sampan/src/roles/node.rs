@@ -2,8 +2,10 @@
 //!
 //! What it leaves behind when it ends works on: containers in their shims, routes and packet rules in the kernel.
 
-use crate::roles::pod_network::Lent;
-use crate::roles::{BootstrapFile, asked_to_end, background, base_options, cgroup_root, cluster_id, run_dir, tell};
+use crate::roles::pod_network::{Isolated, Lent};
+use crate::roles::{
+    BootstrapFile, asked_to_end, background, base_options, cgroup_root, cluster_id, cni, run_dir, tell,
+};
 use crate::settings::{CLUSTER_DOMAIN, Settings};
 use crate::{files, images};
 use anyhow::{Context, Result};
@@ -13,11 +15,12 @@ use cri::v1::ListPodSandboxRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kubelet::certificates::{self, Bootstrap, Identity};
 use kubelet::{Kubelet, Options, Serving, Tls};
-use podnet::{ClusterId, NodeRoutes, PodNetwork, Policies, PolicyOptions, node_ranges};
+use podnet::{BaseOptions, ClusterId, NodeRoutes, PodNetwork, Policies, PolicyOptions, node_ranges};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 pub(crate) async fn run(settings: Settings) -> Result<()> {
     let bootstrap = BootstrapFile::load(&settings).await.context("finding the cluster")?;
@@ -25,7 +28,12 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     let identity = identity(&settings, &bootstrap).await?;
     let client = client(&bootstrap, &identity)?;
     let client_ca_pem = client_authority(&client).await?;
-    let runtime = runtime(&settings, &cluster, &client).await?;
+    let base = base_options(&settings, cluster.clone());
+    let runtime = match &settings.container_runtime_endpoint {
+        Some(endpoint) => foreign(endpoint, &base, own_node(&client, &settings.node_name)).await?,
+        None => embedded(&settings, &base, &client).await?,
+    };
+    let policies = policies(&settings, &cluster, &client);
     let options = Options {
         data_dir: settings.data_dir.join("kubelet"),
         cgroup_root: cgroup_root(&settings, &cluster).display().to_string(),
@@ -34,18 +42,20 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         port: settings.kubelet_port,
         lease_duration: Duration::from_secs(settings.node_monitor_grace_seconds),
-        network_ready: runtime.network_ready(),
+        network_ready: runtime.network_ready,
+        isolation: Some(Arc::new(Isolated(policies.admission()))),
         ..Options::new(
             &settings.node_name,
             IpAddr::V4(settings.node_ip),
             client.clone(),
-            runtime.cri.clone(),
+            runtime.cri,
             Tls { client_ca_pem, serving: Serving::Requested, client_identity: Some(identity) },
         )
     };
-    start_network(&settings, &cluster, &client, runtime.network.as_ref()).await?;
+    tokio::spawn(policies.run());
+    start_network(&settings, &cluster, &client).await?;
     let mut kubelet = Kubelet::start(options).await.context("starting the kubelet")?;
-    images::import_dropped(&settings, runtime.images.clone());
+    images::import_dropped(&settings, runtime.images);
     node_ready(&client, &settings.node_name).await;
     tracing::info!(node = settings.node_name, "the node is ready");
     tell("ready");
@@ -93,66 +103,60 @@ async fn client_authority(client: &Client) -> Result<String> {
         .with_context(|| format!("kube-system/{name} has no client-ca-file"))
 }
 
-/// The container runtime and, when it is the embedded one, what it stands on.
+/// The container runtime, and what is known of its network and images.
 struct NodeRuntime {
     cri: Arc<dyn Runtime>,
-    network: Option<Arc<PodNetwork>>,
+    network_ready: watch::Receiver<bool>,
+    /// The embedded runtime's; another one keeps its own.
     images: Option<Arc<runtime::image::DiskStore>>,
 }
 
-impl NodeRuntime {
-    fn network_ready(&self) -> tokio::sync::watch::Receiver<bool> {
-        match &self.network {
-            Some(network) => network.ready(),
-            None => tokio::sync::watch::channel(true).1,
-        }
-    }
+/// A runtime behind a socket, which connects its pods itself.
+async fn foreign(endpoint: &str, base: &BaseOptions, node: client::Cache<Node>) -> Result<NodeRuntime> {
+    let remote = cri::Remote::new(endpoint).with_context(|| format!("connecting to {endpoint}"))?;
+    let cri: Arc<dyn Runtime> = Arc::new(remote);
+    podnet::prepare_node(base).await.context("preparing the node's network")?;
+    let (ready, network_ready) = watch::channel(false);
+    tokio::spawn(cni::follow(cri.clone(), node, ready));
+    Ok(NodeRuntime { cri, network_ready, images: None })
 }
 
-async fn runtime(settings: &Settings, cluster: &ClusterId, client: &Client) -> Result<NodeRuntime> {
-    if let Some(endpoint) = &settings.container_runtime_endpoint {
-        let remote = cri::Remote::new(endpoint).with_context(|| format!("connecting to {endpoint}"))?;
-        return Ok(NodeRuntime { cri: Arc::new(remote), network: None, images: None });
-    }
+async fn embedded(settings: &Settings, base: &BaseOptions, client: &Client) -> Result<NodeRuntime> {
     let node_dir = settings.data_dir.join("node");
     files::private_dir(&node_dir)?;
-    let base = base_options(settings, cluster.clone());
-    let network = PodNetwork::open(&node_dir.join("addresses"), &base).await.context("preparing the pod network")?;
+    let network = PodNetwork::open(&node_dir.join("addresses"), base).await.context("preparing the pod network")?;
     let network = Arc::new(network);
-    let policies = Policies::new(
-        client,
-        PolicyOptions {
-            cluster: cluster.clone(),
-            node_name: settings.node_name.clone(),
-            own_vips: vec![settings.dns_service_ip()],
-        },
-    );
     let images = images::open(settings)?;
     let embedded = runtime::Embedded::open(runtime::Options {
         root: node_dir.join("runtime"),
         run_dir: run_dir(settings),
-        cgroup_root: cgroup_root(settings, cluster),
+        cgroup_root: cgroup_root(settings, &base.cluster),
         images: images.clone(),
-        network: Arc::new(Lent { network: network.clone(), admission: policies.admission() }),
+        network: Arc::new(Lent(network.clone())),
     });
     let embedded = embedded.await.context("opening the container runtime")?;
-    tokio::spawn(policies.run());
     let users = embedded.clone();
     images.collect_garbage(Arc::new(move |layer| users.uses_layer(layer))).await.context("freeing what images left")?;
     let cri: Arc<dyn Runtime> = Arc::new(embedded);
     let sandboxes = cri.list_pod_sandbox(ListPodSandboxRequest::default()).await.context("listing what runs")?;
     let living = sandboxes.items.into_iter().map(|sandbox| sandbox.id).collect();
     network.reconcile(&living).await.context("freeing what ended pods left")?;
-    Ok(NodeRuntime { cri, network: Some(network), images: Some(images) })
+    let network_ready = network.ready();
+    tokio::spawn(follow_ranges(own_node(client, &settings.node_name), network));
+    Ok(NodeRuntime { cri, network_ready, images: Some(images) })
+}
+
+fn policies(settings: &Settings, cluster: &ClusterId, client: &Client) -> Policies {
+    let options = PolicyOptions {
+        cluster: cluster.clone(),
+        node_name: settings.node_name.clone(),
+        own_vips: vec![settings.dns_service_ip()],
+    };
+    Policies::new(client, options)
 }
 
 /// Services, names and routes: each goes on by itself, and is started again when it fails.
-async fn start_network(
-    settings: &Settings,
-    cluster: &ClusterId,
-    client: &Client,
-    network: Option<&Arc<PodNetwork>>,
-) -> Result<()> {
+async fn start_network(settings: &Settings, cluster: &ClusterId, client: &Client) -> Result<()> {
     let own_vips = vec![settings.dns_service_ip()];
     let options = proxy::Options {
         node_name: settings.node_name.clone(),
@@ -163,17 +167,14 @@ async fn start_network(
     };
     let own = client.clone();
     background::keep("service rules", move || proxy::Proxy::new(&own, options.clone()).run());
-    if let Some(network) = network {
-        let options = dns::Options {
-            domain: CLUSTER_DOMAIN.to_owned(),
-            listen: own_vips.iter().map(|vip| (*vip, 53).into()).collect(),
-            upstreams: dns::upstreams(Path::new("/etc/resolv.conf"), &own_vips),
-        };
-        tokio::spawn(dns::Dns::bind(client, options).await.context("starting DNS")?.run());
-        let (own, name, pod_cidr) = (client.clone(), settings.node_name.clone(), settings.pod_cidr);
-        background::keep("routes to other nodes", move || NodeRoutes::new(own.clone(), &name, pod_cidr).run());
-        tokio::spawn(follow_ranges(own_node(client, &settings.node_name), network.clone()));
-    }
+    let options = dns::Options {
+        domain: CLUSTER_DOMAIN.to_owned(),
+        listen: own_vips.iter().map(|vip| (*vip, 53).into()).collect(),
+        upstreams: dns::upstreams(Path::new("/etc/resolv.conf"), &own_vips),
+    };
+    tokio::spawn(dns::Dns::bind(client, options).await.context("starting DNS")?.run());
+    let (own, name, pod_cidr) = (client.clone(), settings.node_name.clone(), settings.pod_cidr);
+    background::keep("routes to other nodes", move || NodeRoutes::new(own.clone(), &name, pod_cidr).run());
     Ok(())
 }
 

@@ -1,7 +1,10 @@
 //! The server process: store, API, controllers, scheduler.
 
+use crate::control;
 use crate::files;
-use crate::roles::{BootstrapFile, asked_to_end, tell};
+use crate::manifests::Manifests;
+use crate::roles::datastore::Datastore;
+use crate::roles::{BootstrapFile, asked_to_end, background, control_socket, tell};
 use crate::settings::{CLUSTER_DOMAIN, Settings};
 use anyhow::{Context, Result, anyhow};
 use api::user::User;
@@ -15,6 +18,7 @@ use client::Client;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Node;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +30,8 @@ fn now() -> i64 {
 
 pub(crate) async fn run(settings: Settings) -> Result<()> {
     let pki = open_pki(&settings)?;
-    let backend = open_backend(&settings, &pki).await?;
+    let mut datastore = Datastore::open(&settings, &pki).await?;
+    let backend = open_backend(&settings, &pki, &datastore).await?;
     // One client for all of the process: what several watch is decoded and kept once.
     let client = Client::new(Arc::new(Direct::new(backend.clone(), User::component("system:apiserver"))));
     install(&settings, &backend, &client, &pki).await?;
@@ -34,17 +39,25 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     let tls = pki.server_config(Arc::new(ServingCertificate::new(&pki.apiserver)?))?;
     let server =
         Server::start(Config { listen: settings.listen, tls: Arc::new(tls), backend: backend.clone() }).await?;
-    let components = Components::start(&settings, &client, &pki);
     write_kubeconfig(&settings, &pki)?;
+    let components = Components::start(&settings, &client, &pki);
+    if let Some(store) = datastore.embedded() {
+        let socket = control_socket(&settings);
+        background::keep("answers to commands", move || control::serve(socket.clone(), store.clone()));
+    }
     if settings.roles.node() {
         BootstrapFile::for_own_node(&settings, &client, &pki, now()).await.context("making the own node's token")?;
     }
     tracing::info!(address = %server.local_addr(), "the API is served");
     tell("ready");
-    asked_to_end().await?;
+    let ended = tokio::select! {
+        asked = asked_to_end() => asked,
+        lost = datastore.lost() => Err(lost),
+    };
     components.stop().await;
     server.shutdown().await;
-    Ok(())
+    ended?;
+    datastore.release().await
 }
 
 fn open_pki(settings: &Settings) -> Result<Arc<Pki>> {
@@ -67,19 +80,17 @@ fn open_pki(settings: &Settings) -> Result<Arc<Pki>> {
     Ok(Arc::new(pki))
 }
 
-async fn open_backend(settings: &Settings, pki: &Pki) -> Result<Arc<Backend>> {
-    let dir = settings.data_dir.join("store");
-    let store = tokio::task::spawn_blocking(move || store::Embedded::open(dir, store::Options::default()))
-        .await
-        .context("opening the store")?
-        .context("opening the store")?;
-    let store = Arc::new(store);
+async fn open_backend(settings: &Settings, pki: &Pki, datastore: &Datastore) -> Result<Arc<Backend>> {
     let ranges = ServiceRanges::new(vec![settings.service_cidr.into()]);
-    let options = registry::Options { hooks: apiserver::hooks(ranges), ..registry::Options::default() };
-    let registry = registry::Registry::open(store.clone(), options).await.context("loading the cluster's objects")?;
+    let options = registry::Options {
+        hooks: apiserver::hooks(ranges),
+        exclusive: datastore.embedded().is_some(),
+        ..registry::Options::default()
+    };
+    let opened = registry::Registry::open(datastore.store(), options).await;
+    let registry = opened.context("loading the cluster's objects")?;
     let kubelets = KubeletAccess { tls: Arc::new(pki.kubelet_client_config()?) };
-    let writable: apiserver::ReadyCheck =
-        ("store-writable", Box::new(move || store.writable().map_err(|error| error.to_string())));
+    let writable: apiserver::ReadyCheck = ("store-writable", datastore.writable());
     Ok(Backend::new(registry, Some(kubelets), vec![writable]))
 }
 
@@ -125,6 +136,8 @@ impl Components {
     fn start(settings: &Settings, client: &Client, pki: &Arc<Pki>) -> Components {
         let clock = reconcile::Clock::system();
         let events = reconcile::Recorder::start(client.clone(), clock.clone(), "default-scheduler", "");
+        let (data_dir, pen) = (settings.data_dir.clone(), events.component("sampan-manifests"));
+        background::keep("manifests", move || apply_manifests(data_dir.clone(), pen.clone()));
         let scheduler = scheduler::start(client.clone(), clock.clone(), events, scheduler::Options::default());
         let controllers = controllers::start(client.clone(), clock, controller_options(settings, pki));
         Components { controllers, scheduler }
@@ -134,6 +147,10 @@ impl Components {
         self.scheduler.stop().await;
         self.controllers.stop().await;
     }
+}
+
+async fn apply_manifests(data_dir: PathBuf, events: reconcile::Recorder) -> Result<()> {
+    Manifests::new(&data_dir, events)?.run().await
 }
 
 fn controller_options(settings: &Settings, pki: &Arc<Pki>) -> controllers::Options {

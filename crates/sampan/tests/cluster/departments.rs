@@ -1,6 +1,6 @@
 //! Two departments: what a default-deny NetworkPolicy keeps apart, on one node and across two.
 
-use crate::harness::{Cluster, Machine, possible};
+use crate::harness::{Cluster, Machine, Runtime, on_each_runtime, possible};
 use crate::image;
 use crate::pods::{client_pod, user_center, wait_available};
 
@@ -18,17 +18,24 @@ spec:
 /// Whether `client` reaches an address; a refused packet is dropped, so the wait is bounded inside the pod.
 fn reaches(machine: &Machine, client: &str, target: &str) -> bool {
     let (namespace, pod) = client.split_once('/').unwrap();
-    let script = format!("wget -qO- http://{target}/ & pid=$!; (sleep 1; kill $pid) 2>/dev/null & wait $pid");
+    let script = format!("wget -qO- http://{target}/ & pid=$!; (sleep 1; kill $pid) >/dev/null 2>&1 & wait $pid");
     let output = machine.try_kubectl(&["exec", "-n", namespace, pod, "--", "sh", "-c", &script]);
     String::from_utf8_lossy(&output.stdout).contains("user-center v1.0")
 }
 
-#[test]
-fn one_department_does_not_reach_the_others_internal_service() {
+on_each_runtime! {
+    fn one_department_does_not_reach_the_others_internal_service(runtime) {
+        departments(runtime);
+    }
+}
+
+/// `runtime` is the first node's; the second has the embedded one.
+fn departments(runtime: Runtime) {
     if !possible() {
         return;
     }
-    let cluster = Cluster::machines(2);
+    let mut cluster = Cluster::machines(2);
+    cluster.install(0, runtime);
     cluster.machines[0].up(&[]);
     cluster.join(1, &[]);
     for machine in &cluster.machines {

@@ -1,5 +1,6 @@
 //! A cluster of one or more nodes, each in a network namespace of its own on one bridge.
 
+use crate::containerd::Containerd;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -21,7 +22,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-fn must(command: &mut Command) -> String {
+pub(crate) fn must(command: &mut Command) -> String {
     let output = run(command);
     assert!(output.status.success(), "{command:?}: {}", said(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -35,12 +36,45 @@ pub(crate) fn said(output: &Output) -> String {
     text
 }
 
+/// What runs the containers of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    Embedded,
+    Containerd,
+}
+
+/// A test for each runtime, named after it: `on_each_runtime! { fn name(runtime) { … } }`.
+macro_rules! on_each_runtime {
+    ($(fn $name:ident($runtime:ident) $body:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            fn test($runtime: crate::harness::Runtime) $body
+
+            #[test]
+            fn on_the_embedded_runtime() {
+                test(crate::harness::Runtime::Embedded);
+            }
+
+            #[test]
+            fn on_containerd() {
+                test(crate::harness::Runtime::Containerd);
+            }
+        }
+    )*};
+}
+pub(crate) use on_each_runtime;
+
 /// One machine of the test: a namespace, an address, a data directory.
 pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) address: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) cgroup_root: String,
+    /// Its runtime, when that is not the embedded one.
+    pub(crate) containerd: Option<Containerd>,
+    /// The build of Sampan that it has.
+    program: PathBuf,
     namespace: PathBuf,
     link: String,
 }
@@ -67,11 +101,36 @@ impl Cluster {
         cluster
     }
 
+    /// With this build of Sampan on every machine.
+    pub(crate) fn running(mut self, program: &Path) -> Cluster {
+        for machine in &mut self.machines {
+            machine.program = program.to_owned();
+        }
+        self
+    }
+
     /// One machine with server and node, ready.
     pub(crate) fn up(flags: &[&str]) -> Cluster {
         let cluster = Cluster::machines(1);
         cluster.machines[0].up(flags);
         cluster
+    }
+
+    /// One machine with server and node, ready, whose containers this runtime runs.
+    pub(crate) fn up_on(runtime: Runtime, flags: &[&str]) -> Cluster {
+        let mut cluster = Cluster::machines(1);
+        cluster.install(0, runtime);
+        cluster.machines[0].up(flags);
+        cluster
+    }
+
+    /// Has a machine's containers run by this runtime; to be said before the machine is started.
+    pub(crate) fn install(&mut self, index: usize, runtime: Runtime) {
+        if runtime == Runtime::Containerd {
+            let folder = self.folder.path().join(format!("containerd{index}"));
+            let machine = &mut self.machines[index];
+            machine.containerd = Some(Containerd::start(machine, &folder));
+        }
     }
 
     fn ip_in_bridge(&self, arguments: &str) {
@@ -86,7 +145,8 @@ impl Cluster {
         let link = format!("e{index}");
         let data_dir = self.folder.path().join(&name);
         let cgroup_root = format!("/e2e-{}-{name}", std::process::id());
-        let machine = Machine { name, address, data_dir, cgroup_root, namespace, link };
+        let program = env!("CARGO_BIN_EXE_sampan").into();
+        let machine = Machine { name, address, data_dir, cgroup_root, containerd: None, program, namespace, link };
         machine.ip("link set lo up");
         machine.ip(&format!("link add {} type veth peer name eth0", machine.link));
         // The bridge's namespace is named by a file below this folder, which `ip` takes as a path.
@@ -112,13 +172,16 @@ impl Cluster {
 
     /// Ends everything and asserts that no trace is left.
     pub(crate) fn finish(mut self) {
-        self.finished = true;
-        for machine in &self.machines {
+        for machine in &mut self.machines {
             if machine.data_dir.exists() {
                 machine.sampan(&["reset", "--yes"]);
             }
+            if let Some(containerd) = machine.containerd.take() {
+                containerd.finish();
+            }
             machine.assert_clean();
         }
+        self.finished = true;
         self.remove_namespaces();
     }
 
@@ -160,7 +223,7 @@ impl Machine {
     }
 
     fn command(&self) -> Command {
-        self.inside(env!("CARGO_BIN_EXE_sampan"))
+        self.inside(&self.program)
     }
 
     fn ip(&self, arguments: &str) {
@@ -175,6 +238,9 @@ impl Machine {
     fn common(&self, command: &mut Command) {
         command.arg("--detach").arg("--data-dir").arg(&self.data_dir);
         command.args(["--node-name", &self.name, "--node-ip", &self.address, "--cgroup-root", &self.cgroup_root]);
+        if let Some(containerd) = &self.containerd {
+            command.arg("--container-runtime-endpoint").arg(containerd.endpoint());
+        }
     }
 
     pub(crate) fn try_up(&self, flags: &[&str]) -> Output {
@@ -221,15 +287,23 @@ impl Machine {
         assert!(output.status.success(), "resume: {}\n{}", said(&output), self.log());
     }
 
+    /// Ends supervisor, server and node; containers live on.
+    pub(crate) fn stop(&self) {
+        let pid = self.status()["pid"].as_i64().unwrap().try_into().unwrap();
+        let supervisor = kernel::process::Process::open(pid).unwrap().unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGTERM).unwrap();
+        assert!(supervisor.wait(PATIENCE).unwrap(), "the supervisor ends when asked: {}", self.log());
+    }
+
     pub(crate) fn try_kubectl(&self, arguments: &[&str]) -> Output {
         run(self.inside("kubectl").args(arguments))
     }
 
     /// Applies a manifest's text.
     pub(crate) fn apply(&self, manifest: &str) {
-        let path = self.data_dir.join("manifest.yaml");
-        std::fs::write(&path, manifest).unwrap();
-        must(self.inside("kubectl").args(["apply", "-f"]).arg(&path));
+        let mut file = tempfile::NamedTempFile::new_in(&self.data_dir).unwrap();
+        std::io::Write::write_all(&mut file, manifest.as_bytes()).unwrap();
+        must(self.inside("kubectl").args(["apply", "-f"]).arg(file.path()));
     }
 
     pub(crate) fn log(&self) -> String {
@@ -243,11 +317,11 @@ impl Machine {
     }
 
     /// Waits until a condition holds; panics with what was last seen.
-    pub(crate) fn until(&self, what: &str, mut look: impl FnMut(&Machine) -> Result<(), String>) {
+    pub(crate) fn until<T>(&self, what: &str, mut look: impl FnMut(&Machine) -> Result<T, String>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match look(self) {
-                Ok(()) => return,
+                Ok(found) => return found,
                 Err(seen) if Instant::now() > deadline => {
                     let events = run(self.inside("kubectl").args(["get", "events,pods", "-A", "-o", "wide"]));
                     panic!("not within {PATIENCE:?}: {what}; last seen: {seen}\n{}", said(&events));

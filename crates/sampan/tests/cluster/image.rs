@@ -4,10 +4,15 @@ use crate::harness::Machine;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// `docker.io/library/user-center:VERSION` in the machine's store.
+/// `docker.io/library/user-center:VERSION` in the machine's store, or in that of its own runtime.
 pub(crate) fn import(machine: &Machine, version: &str) {
     let archive = archive(&machine.data_dir, version);
-    machine.sampan(&["image", "import", archive.to_str().unwrap()]);
+    match &machine.containerd {
+        Some(containerd) => containerd.import(&archive, &format!("docker.io/library/user-center:{version}")),
+        None => {
+            machine.sampan(&["image", "import", archive.to_str().unwrap()]);
+        }
+    }
 }
 
 pub(crate) fn archive(folder: &Path, version: &str) -> PathBuf {

@@ -2,12 +2,14 @@
 //!
 //! One cluster serves both clients of a test, each in a namespace of its own.
 
+mod forwarding;
 mod nodes;
 mod objects;
+mod python;
 mod rollouts;
 mod streams;
 
-use crate::harness::{Cluster, Machine, possible, run, said};
+use crate::harness::{Cluster, Machine, Runtime, possible, run, said};
 use crate::image;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -17,6 +19,7 @@ pub(crate) struct Client<'m> {
     pub(crate) machine: &'m Machine,
     program: PathBuf,
     folder: PathBuf,
+    environment: &'static [(&'static str, &'static str)],
 }
 
 impl<'m> Client<'m> {
@@ -24,11 +27,24 @@ impl<'m> Client<'m> {
         let folder = machine.data_dir.join(format!("client-{version}"));
         std::fs::create_dir(&folder).unwrap();
         std::fs::copy(machine.data_dir.join("admin.kubeconfig"), folder.join("config")).unwrap();
-        let client = Client { machine, program, folder };
+        let client = Client { machine, program, folder, environment: &[] };
         let namespace = format!("with-{version}");
         client.ok(&format!("create namespace {namespace}"));
         client.ok(&format!("config set-context --current --namespace={namespace}"));
         client
+    }
+
+    /// The same, made to stream as clients did before they knew WebSockets.
+    pub(crate) fn over_spdy(&self) -> Client<'m> {
+        Client {
+            machine: self.machine,
+            program: self.program.clone(),
+            folder: self.folder.clone(),
+            environment: &[
+                ("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false"),
+                ("KUBECTL_PORT_FORWARD_WEBSOCKETS", "false"),
+            ],
+        }
     }
 
     /// The command, to be started in the test's own way.
@@ -36,6 +52,7 @@ impl<'m> Client<'m> {
         let mut command = self.machine.inside(&self.program);
         command.args(arguments).current_dir(&self.folder);
         command.env("KUBECONFIG", self.folder.join("config")).env("KUBECACHEDIR", self.folder.join("cache"));
+        command.envs(self.environment.iter().copied());
         command
     }
 
@@ -83,12 +100,17 @@ impl<'m> Client<'m> {
     }
 }
 
-/// The clients of this machine by version; a missing one is said aloud.
-fn programs() -> Vec<(&'static str, PathBuf)> {
-    let tools = std::env::var_os("SAMPAN_TEST_TOOLS").map_or_else(
+/// Where the clients are that are not the machine's own.
+fn tools() -> PathBuf {
+    std::env::var_os("SAMPAN_TEST_TOOLS").map_or_else(
         || Path::new(env!("CARGO_BIN_EXE_sampan")).ancestors().nth(2).unwrap().join("tools"),
         PathBuf::from,
-    );
+    )
+}
+
+/// The clients of this machine by version; a missing one is said aloud.
+fn programs() -> Vec<(&'static str, PathBuf)> {
+    let tools = tools();
     let all = [("1-32", PathBuf::from("/usr/bin/kubectl")), ("1-37", tools.join("kubectl-1.37/kubectl"))];
     let present = |(version, path): &(&str, PathBuf)| {
         let found = path.exists();
@@ -102,11 +124,15 @@ fn programs() -> Vec<(&'static str, PathBuf)> {
 
 /// Runs a test with each client, one after the other, on one cluster that has both versions of the image.
 fn with_each_client(test: impl Fn(&Client<'_>)) {
+    with_each_client_on(Runtime::Embedded, test);
+}
+
+fn with_each_client_on(runtime: Runtime, test: impl Fn(&Client<'_>)) {
     let programs = programs();
     if !possible() || programs.is_empty() {
         return;
     }
-    let cluster = Cluster::up(&[]);
+    let cluster = Cluster::up_on(runtime, &[]);
     let machine = cluster.first();
     image::import(machine, "v1.0");
     image::import(machine, "v2.0");

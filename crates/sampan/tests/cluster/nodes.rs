@@ -1,10 +1,11 @@
 //! Several machines: they join, reach each other, and take over when one is lost.
 
-use crate::harness::{Cluster, Machine, possible, said};
+use crate::harness::{Cluster, Machine, possible, run, said};
 use crate::image;
 use crate::pods::{client_pod, user_center, wait_available};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::process::Output;
 
 /// What ends everything of a machine at once: its supervisor, its processes, its shims and containers.
 fn kill_everything(machine: &Machine) {
@@ -110,5 +111,82 @@ fn a_wrong_token_or_server_joins_nothing() {
         cluster.machines[1].sampan(&["reset", "--yes"]);
     }
     assert_eq!(cluster.first().kubectl("get nodes -o name"), "");
+    cluster.finish();
+}
+
+/// A pod on a node that answers with its name, and a service of it alone.
+fn answering(name: &str, node: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{ name: {name}, labels: {{ app: {name} }} }}
+spec:
+  nodeName: {node}
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: main
+      image: user-center:v1.0
+      env: [{{ name: POD_NAME, valueFrom: {{ fieldRef: {{ fieldPath: metadata.name }} }} }}]
+      readinessProbe: {{ httpGet: {{ path: /, port: 8080 }}, periodSeconds: 1 }}
+---
+apiVersion: v1
+kind: Service
+metadata: {{ name: {name} }}
+spec:
+  selector: {{ app: {name} }}
+  ports: [{{ port: 80, targetPort: 8080 }}]
+"
+    )
+}
+
+/// Asks each place for the pod that should answer there; what went wrong.
+fn all_answer(asked: &str, places: &[(String, &str)], mut ask: impl FnMut(&str) -> Output) -> Result<(), String> {
+    for (place, name) in places {
+        let output = ask(&format!("http://{place}/"));
+        if !String::from_utf8_lossy(&output.stdout).contains(&format!("pod={name} ")) {
+            return Err(format!("from {asked} {place}, which is {name}'s: {}", said(&output)));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn pods_and_hosts_reach_pods_of_every_node_by_address_and_by_vip() {
+    if !possible() {
+        return;
+    }
+    let cluster = Cluster::machines(3);
+    cluster.machines[0].up(&[]);
+    cluster.join(1, &[]);
+    cluster.join(2, &[]);
+    for machine in &cluster.machines {
+        image::import(machine, "v1.0");
+    }
+    let first = cluster.first();
+    first.kubectl("wait --for=condition=Ready node/n0 node/n1 node/n2 --timeout=60s");
+    // Two on one node: neighbours must reach each other too.
+    let pods = [("a0", "n0"), ("b0", "n0"), ("a1", "n1"), ("a2", "n2")];
+    first.apply(&pods.map(|(name, node)| answering(name, node)).join("---\n"));
+    first.kubectl("wait --for=condition=Ready pod/a0 pod/b0 pod/a1 pod/a2 --timeout=60s");
+    let mut places = Vec::new();
+    for (name, _) in pods {
+        places.push((first.kubectl(&format!("get pod {name} -o jsonpath={{.status.podIP}}")) + ":8080", name));
+        places.push((first.kubectl(&format!("get service {name} -o jsonpath={{.spec.clusterIP}}")), name));
+    }
+    // Among them each pod itself, by its own VIP: what it sends comes back to it.
+    for (asking, _) in pods {
+        first.until("a pod reaches all pods", |machine| {
+            all_answer(&format!("pod {asking}"), &places, |url| {
+                machine.try_kubectl(&["exec", asking, "--", "wget", "-qO-", url])
+            })
+        });
+    }
+    for host in &cluster.machines {
+        host.until("a host reaches all pods", |host| {
+            all_answer(&format!("host {}", host.name), &places, |url| {
+                run(host.inside("busybox").args(["wget", "-qO-", url]))
+            })
+        });
+    }
     cluster.finish();
 }

@@ -5,20 +5,31 @@ mod lifecycle;
 mod limits;
 mod probes;
 
-use crate::harness::{Cluster, Machine, possible, said};
+use crate::harness::{Cluster, Machine, Runtime, possible, said};
 use crate::image;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// One node that has the image; each part of a test makes pods of its own.
-fn with_node(parts: &[fn(&Machine)]) {
+/// Most of a part is waiting; more at a time would only take turns on the processors.
+const PARTS_AT_ONCE: usize = 4;
+
+/// One node that has the image; each part of a test makes pods of its own, beside others.
+fn with_node(runtime: Runtime, parts: &[fn(&Machine)]) {
     if !possible() {
         return;
     }
-    let cluster = Cluster::up(&[]);
+    let cluster = Cluster::up_on(runtime, &[]);
     let machine = cluster.first();
     image::import(machine, "v1.0");
-    for part in parts {
-        part(machine);
-    }
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..PARTS_AT_ONCE {
+            scope.spawn(|| {
+                while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    part(machine);
+                }
+            });
+        }
+    });
     cluster.finish();
 }
 

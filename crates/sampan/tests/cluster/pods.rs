@@ -1,6 +1,6 @@
-//! Pods on one node, through the real `kubectl`.
+//! Pods on one node, through the real `kubectl`, on each runtime.
 
-use crate::harness::{Cluster, Machine, possible, said};
+use crate::harness::{Cluster, Machine, Runtime, on_each_runtime, possible, said};
 use crate::image;
 use std::io::Read;
 use std::process::Stdio;
@@ -22,16 +22,30 @@ pub(crate) fn wait_available(machine: &Machine) {
     machine.kubectl("wait --for=condition=Available deployment/user-center -n user-center --timeout=60s");
 }
 
-#[test]
-fn a_rolling_update_loses_no_request() {
+on_each_runtime! {
+    fn a_rolling_update_loses_no_request(runtime) {
+        // containerd takes ten times as long to make a pod.
+        update_under_requests(runtime, if runtime == Runtime::Embedded { 20 } else { 2 });
+    }
+
+    fn commands_logs_and_exit_codes_reach_the_user(runtime) {
+        commands_logs_and_exit_codes(runtime);
+    }
+
+    fn many_pods_run_at_once_and_leave_nothing(runtime) {
+        many_pods(runtime, if runtime == Runtime::Embedded { 300 } else { 10 });
+    }
+}
+
+fn update_under_requests(runtime: Runtime, replicas: usize) {
     if !possible() {
         return;
     }
-    let cluster = Cluster::up(&[]);
+    let cluster = Cluster::up_on(runtime, &[]);
     let machine = cluster.first();
     image::import(machine, "v1.0");
     image::import(machine, "v2.0");
-    machine.apply(&format!("{}\n---\n{}", user_center(20), client_pod()));
+    machine.apply(&format!("{}\n---\n{}", user_center(replicas), client_pod()));
     wait_available(machine);
     machine.kubectl("wait --for=condition=Ready pod/client -n user-center --timeout=60s");
     let vip = machine.kubectl("get service user-center -n user-center -o jsonpath={.spec.clusterIP}");
@@ -50,7 +64,7 @@ fn a_rolling_update_loses_no_request() {
     // The old pods' last seconds belong to it.
     machine.until("the old pods are gone", |machine| {
         let pods = machine.kubectl("get pods -n user-center -l app=user-center --no-headers");
-        if pods.lines().count() == 20 { Ok(()) } else { Err(pods) }
+        if pods.lines().count() == replicas { Ok(()) } else { Err(pods) }
     });
     std::fs::write(&stop, "").unwrap();
     machine.kubectl_args(&["exec", "-n", "user-center", "client", "--", "sh", "-c", ": > /tmp/stop"]);
@@ -65,12 +79,11 @@ fn a_rolling_update_loses_no_request() {
     cluster.finish();
 }
 
-#[test]
-fn commands_logs_and_exit_codes_reach_the_user() {
+fn commands_logs_and_exit_codes(runtime: Runtime) {
     if !possible() {
         return;
     }
-    let cluster = Cluster::up(&[]);
+    let cluster = Cluster::up_on(runtime, &[]);
     let machine = cluster.first();
     image::import(machine, "v1.0");
     machine.apply(&client_pod().replace("namespace: user-center", "namespace: default"));
@@ -97,22 +110,22 @@ fn commands_logs_and_exit_codes_reach_the_user() {
     cluster.finish();
 }
 
-#[test]
-fn three_hundred_pods_run_at_once_and_leave_nothing() {
+fn many_pods(runtime: Runtime, count: usize) {
     if !possible() {
         return;
     }
-    const PODS: usize = 300;
-    let cluster = Cluster::up(&[]);
+    let cluster = Cluster::up_on(runtime, &[]);
     let machine = cluster.first();
     image::import(machine, "v1.0");
-    // Sleepers: the test is of pods, not of what 300 shells of a probe cost.
+    // Sleepers: the test is of pods, not of what hundreds of shells of a probe cost.
     let command = "command: [sleep, \"1000000\"]\n          ports:";
-    let manifest = user_center(PODS).replace(
+    let manifest = user_center(count).replace(
         "ports:\n            - { name: http, containerPort",
         &format!("{command}\n            - {{ name: http, containerPort"),
     );
     let probe = "readinessProbe:\n            httpGet: { path: /, port: http }\n            periodSeconds: 2\n          lifecycle:\n            preStop:\n              sleep: { seconds: 3 }\n          ";
+    // They do not hear the stop signal, and what is left of the grace would only be waited for.
+    let manifest = manifest.replace("GracePeriodSeconds: 10", "GracePeriodSeconds: 1");
     machine.apply(&manifest.replace(probe, ""));
     machine.until("all run", |machine| {
         let output = machine.try_kubectl(&[
@@ -124,11 +137,11 @@ fn three_hundred_pods_run_at_once_and_leave_nothing() {
             "-o",
             "jsonpath={.status.readyReplicas}",
         ]);
-        if output.stdout == PODS.to_string().as_bytes() { Ok(()) } else { Err(said(&output)) }
+        if output.stdout == count.to_string().as_bytes() { Ok(()) } else { Err(said(&output)) }
     });
     let addresses = machine.kubectl("get pods -n user-center -o jsonpath={.items[*].status.podIP}");
     let different: std::collections::BTreeSet<&str> = addresses.split_whitespace().collect();
-    assert_eq!(different.len(), PODS, "each pod has its own address");
+    assert_eq!(different.len(), count, "each pod has its own address");
     machine.kubectl("delete namespace user-center --timeout=60s");
     let shims = kernel::cgroup::Cgroup::at(format!("{}/shims", machine.cgroup_root)).unwrap();
     assert_eq!(shims.processes().unwrap(), Vec::<i32>::new(), "no shim is left");

@@ -5,9 +5,11 @@ use crate::image;
 use crate::pods::{user_center, wait_available};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn kill_9(machine: &Machine, role: &str) {
+pub(crate) fn kill_9(machine: &Machine, role: &str) {
     // Without a pid it is dead already, from the kill before. (And 0 would be the test's own process group.)
     if let Some(pid @ 1..) = machine.status()[role]["pid"].as_i64() {
         kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
@@ -15,7 +17,7 @@ fn kill_9(machine: &Machine, role: &str) {
 }
 
 /// Pod, container id and start time of every container.
-fn containers(machine: &Machine) -> String {
+pub(crate) fn containers(machine: &Machine) -> String {
     let columns = "NAME:.metadata.name,ID:.status.containerStatuses[*].containerID,\
                    STARTED:.status.containerStatuses[*].state.running.startedAt,RESTARTS:.status.containerStatuses[*].restartCount";
     machine.kubectl(&format!("get pods -n user-center -o custom-columns={columns}"))
@@ -23,7 +25,7 @@ fn containers(machine: &Machine) -> String {
 
 /// Writes config maps one after the other until told to stop; the names of those that were acknowledged, and the
 /// revisions that they were given, in order.
-fn write_until(machine: &Machine, stop: &AtomicBool) -> Vec<(String, u64)> {
+pub(crate) fn write_until(machine: &Machine, stop: &AtomicBool) -> Vec<(String, u64)> {
     let mut acknowledged = Vec::new();
     for index in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -40,7 +42,7 @@ fn write_until(machine: &Machine, stop: &AtomicBool) -> Vec<(String, u64)> {
 }
 
 /// Stops the writer when the test ends, also by a panic: the scope would wait for it.
-struct Stopping<'a>(&'a AtomicBool);
+pub(crate) struct Stopping<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stopping<'_> {
     fn drop(&mut self) {
@@ -61,9 +63,12 @@ fn no_acknowledged_write_is_lost_in_twenty_random_kills() {
     wait_available(machine);
     let before = containers(machine);
     let stop = AtomicBool::new(false);
-    let acknowledged = std::thread::scope(|scope| {
+    let watched = AtomicBool::new(false);
+    let from = machine.kubectl("get configmaps -o jsonpath={.metadata.resourceVersion}");
+    let (acknowledged, seen) = std::thread::scope(|scope| {
         let writer = scope.spawn(|| write_until(machine, &stop));
-        let stopping = Stopping(&stop);
+        let watcher = scope.spawn(|| watch_until(machine, from, &watched));
+        let (stopping, watching) = (Stopping(&stop), Stopping(&watched));
         let mut random = SEED;
         for _ in 0..20 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -82,7 +87,12 @@ fn no_acknowledged_write_is_lost_in_twenty_random_kills() {
             });
         }
         drop(stopping);
-        writer.join().unwrap()
+        let acknowledged = writer.join().unwrap();
+        machine.kubectl(&format!("create configmap {LAST_WRITE}"));
+        // The watcher ends at the last write; it is told to give up only when this test fails before that.
+        let seen = watcher.join().unwrap();
+        drop(watching);
+        (acknowledged, seen)
     });
     assert!(acknowledged.len() > 20, "the writer came through: {}", acknowledged.len());
     assert!(acknowledged.is_sorted_by(|one, next| one.1 < next.1), "revisions only rise: {acknowledged:?}");
@@ -90,12 +100,53 @@ fn no_acknowledged_write_is_lost_in_twenty_random_kills() {
     for (name, _) in &acknowledged {
         assert!(listed.contains(&format!("configmap/{name}\n")), "{name} of {} is lost", acknowledged.len());
     }
+    assert!(seen.is_sorted_by(|one, next| one.1 < next.1), "each event comes once, in order: {seen:?}");
+    for write in &acknowledged {
+        assert!(seen.contains(write), "the watcher never saw {write:?} of {seen:?}");
+    }
     wait_available(machine);
     assert_eq!(containers(machine), before, "no container was touched");
     cluster.finish();
 }
 
-fn ready_again(machine: &Machine, role: &str, restarts: u64) {
+/// Ends the watch.
+const LAST_WRITE: &str = "last-write";
+
+/// Watches what `write_until` makes after a revision, from the last event on whenever the connection breaks; the names and revisions of
+/// what was added, as they came.
+fn watch_until(machine: &Machine, mut revision: String, stop: &AtomicBool) -> Vec<(String, u64)> {
+    let mut seen = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let path = format!(
+            "/api/v1/namespaces/default/configmaps?watch=true&allowWatchBookmarks=true&timeoutSeconds=30&resourceVersion={revision}"
+        );
+        let mut command = machine.inside("kubectl");
+        let mut child =
+            command.args(["get", "--raw", &path]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            // What a killed server left of an event is no event.
+            let Ok(event) = serde_json::from_str::<serde_json::Value>(&line.unwrap()) else { break };
+            let object = &event["object"];
+            assert_ne!(event["type"], "ERROR", "the watch from {revision}: {event}");
+            revision = object["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+            if event["type"] == "ADDED" {
+                let name = object["metadata"]["name"].as_str().unwrap();
+                if name == LAST_WRITE {
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    return seen;
+                }
+                seen.push((name.to_owned(), revision.parse().unwrap()));
+            }
+        }
+        let output = child.wait_with_output().unwrap();
+        let refused = String::from_utf8_lossy(&output.stderr);
+        assert!(!refused.contains("too old resource version"), "the watch from {revision}: {refused}");
+    }
+    panic!("the last write was never seen")
+}
+
+pub(crate) fn ready_again(machine: &Machine, role: &str, restarts: u64) {
     machine.until("the processes are back", |machine| {
         let status = machine.status();
         let back = status[role]["restarts"].as_u64() >= Some(restarts) && status["ready"] == true;

@@ -11,11 +11,14 @@ fn pods_are_run_read_and_entered() {
         run_and_logs(client);
         logs_follow(client);
         logs_of_the_previous_container(client);
-        exec_with_input(client);
-        exec_with_a_terminal(client);
-        copy(client);
+        for client in [client, &client.over_spdy()] {
+            exec_with_input(client);
+            a_failure_is_told_while_input_is_sent(client);
+            exec_with_a_terminal(client);
+            attach_with_a_terminal(client);
+            copy(client);
+        }
         wait_and_events(client);
-        port_forward_is_refused_clearly(client);
         client.ok("delete pods --all --grace-period=0 --force");
     });
 }
@@ -122,15 +125,54 @@ fn exec_with_input(client: &Client<'_>) {
     assert!(refused.contains("container other is not valid for pod box"), "{refused}");
 }
 
-fn exec_with_a_terminal(client: &Client<'_>) {
-    let inner = "busybox tty; read line; echo got $line; until [ \"$(busybox stty size)\" = \"40 100\" ]; do sleep 0.1; done; echo sized; exit 5";
-    let line = format!("stty rows 40 cols 100; exec '{}' exec -it box -- sh -c '{inner}'", client.program().display());
+/// Who still sends input when there is nothing to run hears why, every time.
+fn a_failure_is_told_while_input_is_sent(client: &Client<'_>) {
+    let input = "a line\n".repeat(50_000);
+    for _ in 0..5 {
+        let mut child = client.command(&["exec", "-i", "box", "--", "nonsense"]);
+        let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The client may have ended before it has read all.
+        let sent = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && text.contains("executable file not found in $PATH"),
+            "{sent:?}: {}",
+            said(&output)
+        );
+    }
+}
+
+/// Runs a client on a terminal of 40 rows and 100 columns.
+fn on_a_terminal(client: &Client<'_>, arguments: &str, input: &str) -> Output {
+    let line = format!("stty rows 40 cols 100; exec '{}' {arguments}", client.program().display());
     let mut command = client.command(&[]);
     let environment: Vec<_> =
         command.get_envs().map(|(key, value)| (key.to_owned(), value.unwrap().to_owned())).collect();
     command = client.machine.inside("script");
     command.args(["-qec", &line, "/dev/null"]).envs(environment);
-    let output = with_input(&mut command, "typed\n");
+    with_input(&mut command, input)
+}
+
+fn attach_with_a_terminal(client: &Client<'_>) {
+    client.file(
+        "typed.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: typed}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: a\n    \
+         image: user-center:v1.0\n    stdin: true\n    tty: true\n    \
+         command: [sh, -c, 'read line; echo got $line; busybox stty size; exit 3']\n",
+    );
+    client.ok("apply -f typed.yaml");
+    client.ok("wait --for=condition=Ready pod/typed --timeout=30s");
+    let output = on_a_terminal(client, "attach -it typed", "typed\n");
+    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    assert!(text.contains("got typed\n40 100\n"), "{}", said(&output));
+    client.until("get pod typed -o jsonpath={.status.containerStatuses[0].state.terminated.exitCode}", "3");
+    client.ok("delete pod typed");
+}
+
+fn exec_with_a_terminal(client: &Client<'_>) {
+    let inner = "busybox tty; read line; echo got $line; until [ \"$(busybox stty size)\" = \"40 100\" ]; do sleep 0.1; done; echo sized; exit 5";
+    let output = on_a_terminal(client, &format!("exec -it box -- sh -c '{inner}'"), "typed\n");
     let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
     assert_eq!(output.status.code(), Some(5), "{}", said(&output));
     assert!(text.contains("/dev/pts/0\n"), "{text:?}");
@@ -164,9 +206,4 @@ fn wait_and_events(client: &Client<'_>) {
         client.command(&["wait", "--for=delete", "pod/ends", "--timeout=30s"]).stdout(Stdio::null()).spawn().unwrap();
     client.ok("delete pod ends");
     assert!(gone.wait().unwrap().success(), "who waits for the deletion is told");
-}
-
-fn port_forward_is_refused_clearly(client: &Client<'_>) {
-    let refused = client.fails(1, "port-forward pod/box :8080");
-    assert!(refused.contains("port-forward over SPDY, also within a WebSocket, is not implemented"), "{refused}");
 }

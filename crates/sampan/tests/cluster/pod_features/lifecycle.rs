@@ -1,13 +1,13 @@
 //! The order of containers, their ends and their restarts.
 
 use super::{field, inside, pod, reasons, until_field, until_ready, with_node};
-use crate::harness::Machine;
+use crate::harness::{Machine, on_each_runtime};
 
 const FIRST: &str = ".status.containerStatuses[0]";
 
-#[test]
-fn containers_begin_end_and_restart_as_specified() {
-    with_node(&[
+on_each_runtime! {
+    fn containers_begin_end_and_restart_as_specified(runtime) {
+        with_node(runtime, &[
         init_containers_run_one_after_the_other,
         a_failing_init_container_holds_the_pod,
         a_sidecar_lives_as_long_as_the_pod,
@@ -20,6 +20,7 @@ fn containers_begin_end_and_restart_as_specified() {
         a_termination_message_is_reported,
         a_deadline_ends_the_pod,
     ]);
+    }
 }
 
 fn init_containers_run_one_after_the_other(machine: &Machine) {

@@ -1,13 +1,14 @@
 //! Probes: what they hold back, take away and restart.
 
 use super::{field, inside, pod, until_event, until_field, until_ready, with_node};
-use crate::harness::{Machine, pause};
+use crate::harness::{Machine, on_each_runtime, pause};
 
 const FIRST: &str = ".status.containerStatuses[0]";
 
-#[test]
-fn probes_decide_on_traffic_and_restarts() {
-    with_node(&[readiness_gates_endpoints, liveness_restarts, startup_holds_the_others_back, probes_by_http_and_tcp]);
+on_each_runtime! {
+    fn probes_decide_on_traffic_and_restarts(runtime) {
+        with_node(runtime, &[readiness_gates_endpoints, liveness_restarts, startup_holds_the_others_back, probes_by_http_and_tcp]);
+    }
 }
 
 fn readiness_gates_endpoints(machine: &Machine) {
