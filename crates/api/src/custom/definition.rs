@@ -52,7 +52,6 @@ pub struct Definition {
     pub(super) selectable: Vec<JsonPath>,
     pub(super) scale: Option<ScalePaths>,
     pub(super) rules: Option<Arc<dyn Rules>>,
-    deprecation: Option<String>,
 }
 
 /// Why a definition cannot be served.
@@ -100,7 +99,6 @@ impl Definition {
             selectable: selectable.collect::<Result<_, _>>().map_err(bad_path)?,
             scale: scale(version).map_err(bad_path)?,
             rules,
-            deprecation: deprecation(definition, version),
         })
     }
 
@@ -122,16 +120,6 @@ impl Definition {
         self.is_storage
     }
 
-    /// Whether the same row is to be shown of both.
-    pub fn has_same_row(&self, other: &Definition) -> bool {
-        format!("{:?}", self.row) == format!("{:?}", other.row)
-    }
-
-    /// What clients of the version are warned of.
-    pub fn deprecation(&self) -> Option<&str> {
-        self.deprecation.as_deref()
-    }
-
     pub fn scale(&self) -> Option<&ScalePaths> {
         self.scale.as_ref()
     }
@@ -149,7 +137,7 @@ fn open(source: Option<&JSONSchemaProps>) -> Result<Value, serde_json::Error> {
     }
 }
 
-fn row(definition: &CustomResourceDefinition, version: &CustomResourceDefinitionVersion) -> Row {
+pub(super) fn row(definition: &CustomResourceDefinition, version: &CustomResourceDefinitionVersion) -> Row {
     let (spec, names) = (&definition.spec, &definition.spec.names);
     let subresources = version.subresources.as_ref();
     let has = [
@@ -214,13 +202,4 @@ fn scale(version: &CustomResourceDefinitionVersion) -> Result<Option<ScalePaths>
         observed: JsonPath::parse(&scale.status_replicas_path)?,
         selector: selector.map(JsonPath::parse).transpose()?,
     }))
-}
-
-fn deprecation(definition: &CustomResourceDefinition, version: &CustomResourceDefinitionVersion) -> Option<String> {
-    if !version.deprecated.unwrap_or_default() {
-        return None;
-    }
-    let own = version.deprecation_warning.clone();
-    let (group, kind) = (&definition.spec.group, &definition.spec.names.kind);
-    Some(own.unwrap_or_else(|| format!("{group}/{} {kind} is deprecated", version.name)))
 }

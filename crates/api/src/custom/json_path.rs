@@ -49,19 +49,13 @@ impl JsonPath {
 
     /// The names of the fields, where it is nothing but fields.
     pub fn fields(&self) -> Option<Vec<&str>> {
-        let name = |step: &'_ Step| match step {
-            Step::Field(_) => true,
-            _ => false,
-        };
-        self.steps.iter().all(name).then(|| {
-            self.steps
-                .iter()
-                .filter_map(|step| match step {
-                    Step::Field(name) => Some(name.as_str()),
-                    _ => None,
-                })
-                .collect()
-        })
+        self.steps
+            .iter()
+            .map(|step| match step {
+                Step::Field(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 }
 

@@ -16,7 +16,7 @@ mod validate;
 
 pub use definition::{Definition, DefinitionError, Rules, ScalePaths};
 pub use json_path::JsonPath;
-pub use names::{CustomKind, Lease, TooManyNames};
+pub use names::{CustomKind, Lease, TooManyNames, row_of};
 pub use object::CustomObject;
 pub use schema::Schema;
 

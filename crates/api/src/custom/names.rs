@@ -5,8 +5,9 @@
 //! Bound: `NAMES_BYTES_MAX` of distinct rows over the life of a process, about 40,000 of them; after that new names are
 //! refused, old ones still come back.
 
-use super::definition::Definition;
+use super::definition::{self, Definition};
 use crate::resource::{Column, ResourceDef, Scope, Subresource, Text, Verbs};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
@@ -108,6 +109,14 @@ impl Drop for Lease {
         // Requests under way may still be judged by its definition: it stays until another one takes the place.
         self.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.kind);
     }
+}
+
+/// The row by which a definition's objects can be reached: of the stored version if it is served, or else of the first
+/// that is; `None` where none is.
+pub fn row_of(definition: &CustomResourceDefinition) -> Result<Option<&'static ResourceDef>, TooManyNames> {
+    let served = definition.spec.versions.iter().filter(|version| version.served);
+    let Some(version) = served.min_by_key(|version| !version.storage) else { return Ok(None) };
+    Ok(Some(&intern(&definition::row(definition, version))?.row))
 }
 
 fn intern(row: &Row) -> Result<&'static Interned, TooManyNames> {

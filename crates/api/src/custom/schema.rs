@@ -55,13 +55,13 @@ pub(super) enum Members {
 
 /// How the items of a list are told apart.
 #[derive(Debug, Default)]
-pub(super) enum Items {
+pub(super) enum Identity {
     #[default]
-    ByPlace,
+    Places,
     /// Each is its own name.
-    ByValue,
+    Values,
     /// By these members.
-    ByKeys(Vec<String>),
+    Keys(Vec<String>),
 }
 
 /// One node of a schema.
@@ -77,7 +77,7 @@ pub struct Schema {
     pub(super) properties: BTreeMap<String, Schema>,
     pub(super) members: Members,
     pub(super) items: Option<Box<Schema>>,
-    pub(super) identity: Items,
+    pub(super) identity: Identity,
     pub(super) bounds: Bounds,
 }
 
@@ -142,9 +142,9 @@ impl Schema {
             _ => None,
         };
         let identity = match source.x_kubernetes_list_type.as_deref() {
-            Some("set") => Items::ByValue,
-            Some("map") => Items::ByKeys(source.x_kubernetes_list_map_keys.clone().unwrap_or_default()),
-            _ => Items::ByPlace,
+            Some("set") => Identity::Values,
+            Some("map") => Identity::Keys(source.x_kubernetes_list_map_keys.clone().unwrap_or_default()),
+            _ => Identity::Places,
         };
         let bounds = Bounds {
             all_of: each(&source.all_of)?,

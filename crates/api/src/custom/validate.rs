@@ -4,7 +4,7 @@
 //! becomes stricter.
 
 use super::formats;
-use super::schema::{Bounds, Items, Schema, Type};
+use super::schema::{Bounds, Identity, Schema, Type};
 use crate::field::{FieldError, FieldErrorKind, FieldPath};
 use serde_json::{Map, Value};
 
@@ -187,7 +187,7 @@ fn list(errors: &mut Vec<FieldError>, schema: &Schema, path: &str, list: &[Value
 impl Schema {
     /// The old item that has the same keys: items of other lists have no names to be found by.
     pub(super) fn twin<'v>(&self, item: &Value, old: Option<&'v Value>) -> Option<&'v Value> {
-        let (Items::ByKeys(keys), Some(Value::Array(list))) = (&self.identity, old) else { return None };
+        let (Identity::Keys(keys), Some(Value::Array(list))) = (&self.identity, old) else { return None };
         list.iter().find(|other| keys.iter().all(|key| self.key(item, key) == self.key(other, key)))
     }
 
@@ -202,9 +202,9 @@ fn duplicates(errors: &mut Vec<FieldError>, schema: &Schema, path: &str, list: &
     let mut seen: Vec<String> = Vec::with_capacity(list.len());
     let mut known = std::collections::HashSet::new();
     match &schema.identity {
-        Items::ByPlace => return,
-        Items::ByValue => seen.extend(list.iter().map(canonical)),
-        Items::ByKeys(keys) => seen.extend(list.iter().map(|item| {
+        Identity::Places => return,
+        Identity::Values => seen.extend(list.iter().map(canonical)),
+        Identity::Keys(keys) => seen.extend(list.iter().map(|item| {
             let named = keys.iter().filter_map(|key| Some((key.clone(), schema.key(item, key)?.clone())));
             canonical(&Value::Object(named.collect()))
         })),

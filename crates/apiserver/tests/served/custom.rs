@@ -310,12 +310,11 @@ async fn versions_that_only_a_webhook_can_convert_say_so() {
     cluster.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kubectl_finds_explains_and_applies_a_defined_kind() {
+async fn finds_explains_and_applies(program: &str) {
     let cluster = Cluster::start().await;
     establish(&cluster, definition()).await;
     let manifest = widget("w", json!({"size": 3})).to_string();
-    let Some((ok, text)) = cluster.kubectl(&["apply", "-f", "-"], &manifest).await else { return };
+    let Some((ok, text)) = cluster.run(program, &["apply", "-f", "-"], &manifest).await else { return };
     assert!(ok && text.contains("widget.example.com/w created"), "{text}");
     let wrong = widget("w", json!({"size": 3, "sise": 4})).to_string();
     for (arguments, input, says) in [
@@ -329,12 +328,22 @@ async fn kubectl_finds_explains_and_applies_a_defined_kind() {
         (&["apply", "-f", "-"], &wrong, &["unknown field \"spec.sise\""]),
         (&["delete", "crd", "widgets.example.com"], "", &["deleted"]),
     ] {
-        let Some((_, text)) = cluster.kubectl(arguments, input).await else { return };
+        let Some((_, text)) = cluster.run(program, arguments, input).await else { return };
         for part in says {
             assert!(text.contains(part), "kubectl {arguments:?} does not say {part:?}: {text}");
         }
     }
     cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_finds_explains_and_applies_a_defined_kind() {
+    finds_explains_and_applies(crate::cluster::KUBECTL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_kubectl_does_so_too() {
+    finds_explains_and_applies(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/kubectl-1.37/kubectl")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

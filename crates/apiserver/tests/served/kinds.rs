@@ -158,7 +158,10 @@ async fn every_kind_goes_through_every_verb() {
     cluster.post(&accounts, json!({"metadata": {"name": "default"}})).await.expect(201);
     let mut walks = JoinSet::new();
     let mut kinds = HashMap::new();
-    for row in api::object::builtin().iter().copied().filter(|row| row.def().verbs == Verbs::Full) {
+    // The server writes to definitions as soon as they are there: `custom` walks them.
+    let is_quiet = |row: &&dyn Registered| row.def().kind != "CustomResourceDefinition";
+    let full = api::object::builtin().iter().copied().filter(|row| row.def().verbs == Verbs::Full);
+    for row in full.filter(is_quiet) {
         let task = walks.spawn(walk(cluster.clone(), row));
         kinds.insert(task.id(), format!("{}/{}", row.def().api_version(), row.def().plural));
     }

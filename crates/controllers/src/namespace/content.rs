@@ -3,8 +3,9 @@
 use crate::follow::{ListMeta, Listed, is_not_served};
 use api::Kind;
 use api::resource::{ResourceDef, Verbs};
-use client::{Client, Request, Verb};
+use client::{Client, ListOptions, Request, Verb};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
 use reconcile::Error;
 use std::collections::BTreeMap;
@@ -38,7 +39,30 @@ pub(super) async fn delete(client: &Client, namespace: &str) -> Remaining {
     for def in defs.filter(|def| def.namespaced() && def.verbs == Verbs::Full) {
         delete_kind(client, def, namespace, &mut remaining).await;
     }
+    match custom_kinds(client).await {
+        Ok(defs) => {
+            for def in defs {
+                delete_kind(client, def, namespace, &mut remaining).await;
+            }
+        }
+        Err(error) => remaining.failures.push(error),
+    }
     remaining
+}
+
+/// Those that users have added and whose objects live in namespaces.
+async fn custom_kinds(client: &Client) -> Result<Vec<&'static ResourceDef>, Error> {
+    let definitions = match client.list::<CustomResourceDefinition>("", ListOptions::default()).await {
+        Ok(list) => list.items,
+        Err(status) if is_not_served(&status) => Vec::new(),
+        Err(status) => return Err(Error::Api { what: "listing the custom kinds".to_owned(), status }),
+    };
+    let mut defs = Vec::new();
+    for definition in definitions.iter().filter(|definition| definition.spec.scope == "Namespaced") {
+        let row = api::custom::row_of(definition).map_err(|error| Error::Invalid(error.to_string()))?;
+        defs.extend(row);
+    }
+    Ok(defs)
 }
 
 /// One kind's trouble is noted, and does not keep the others.

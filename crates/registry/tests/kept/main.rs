@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod deletes;
+mod installed;
 mod lost;
 mod managed;
 mod open;
