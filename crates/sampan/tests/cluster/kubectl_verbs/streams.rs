@@ -159,13 +159,14 @@ fn attach_with_a_terminal(client: &Client<'_>) {
         "typed.yaml",
         "apiVersion: v1\nkind: Pod\nmetadata: {name: typed}\nspec:\n  restartPolicy: Never\n  containers:\n  - name: a\n    \
          image: user-center:v1.0\n    stdin: true\n    tty: true\n    \
-         command: [sh, -c, 'read line; echo got $line; busybox stty size; exit 3']\n",
+         command: [sh, -c, 'read line; echo got $line; until [ \"$(busybox stty size)\" = \"40 100\" ]; \
+         do sleep 0.1; done; echo sized; exit 3']\n",
     );
     client.ok("apply -f typed.yaml");
     client.ok("wait --for=condition=Ready pod/typed --timeout=30s");
     let output = on_a_terminal(client, "attach -it typed", "typed\n");
     let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
-    assert!(text.contains("got typed\n40 100\n"), "{}", said(&output));
+    assert!(text.contains("got typed\n") && text.contains("sized\n"), "{}", said(&output));
     client.until("get pod typed -o jsonpath={.status.containerStatuses[0].state.terminated.exitCode}", "3");
     client.ok("delete pod typed");
 }
