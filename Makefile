@@ -2,7 +2,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 SAMPAN := $(TARGET)/release/sampan
-.PHONY: run stop test build lint bench packages
+.PHONY: run stop test build ui lint bench packages browser
 
 run: build ## a cluster with the example on it
 	@SAMPAN=$(SAMPAN) sh examples/run.sh
@@ -10,10 +10,14 @@ run: build ## a cluster with the example on it
 stop: ## ends that cluster, without trace
 	@SAMPAN=$(SAMPAN) sh examples/stop.sh
 
-build: packages ## the release binary, whole
+build: packages ui ## the release binary, whole
 	cargo build --release --locked --package sampan --bin sampan
 
-test: packages ## every test
+ui: ## the web UI's files, where npm is installed
+	@sh scripts/ui.sh
+
+test: browser ui ## every test
+	@sh scripts/ui-checks.sh
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	cargo test --quiet --locked --manifest-path crates/shim/Cargo.toml --target-dir $(TARGET)/shim
 	sh scripts/tools.sh $(TARGET)/tools
@@ -30,3 +34,6 @@ bench: build
 
 packages:
 	@sh scripts/packages.sh
+
+browser: ## what packages installs, and a browser for the test of the web UI
+	@sh scripts/packages.sh browser

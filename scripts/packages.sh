@@ -1,14 +1,26 @@
 #!/bin/sh
 # Installs the Debian packages that building, testing and running need, if any is missing. Says so when it cannot.
+# `packages.sh browser`: also what drives the web UI's test, and the virtual machine that Sampan is tried in under systemd.
+# These tests say that they skip where that cannot be had.
 set -eu
 
 packages='mold nftables iproute2 conntrack busybox-static docker-registry skopeo protobuf-compiler containerd containernetworking-plugins etcd-server etcd-client'
-missing=''
-for package in $packages; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
-done
-[ -z "$missing" ] && exit 0
+welcome=''
+# With fonts for what the pages say in Japanese and Chinese.
+[ "${1-}" != browser ] || welcome='chromium fonts-noto-cjk qemu-system-x86 systemd'
+missing_of() {
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || printf ' %s' "$package"
+    done
+}
+# shellcheck disable=SC2086
+missing=$(missing_of $packages)
+# shellcheck disable=SC2086
+wished=$(missing_of $welcome)
+[ -z "$missing$wished" ] && exit 0
 if [ "$(id -u)" != 0 ]; then
+    [ -z "$wished" ] || echo "tests will skip without, as root: apt-get install$wished" >&2
+    [ -z "$missing" ] && exit 0
     echo "missing packages; as root: apt-get install$missing" >&2
     exit 1
 fi
@@ -20,6 +32,14 @@ if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 fi
-apt-get update -qq
+if ! apt-get update -qq; then
+    echo 'the package lists could not be fetched' >&2
+    [ -z "$missing" ] && exit 0
+    exit 1
+fi
 # shellcheck disable=SC2086
-apt-get install -y -qq --no-install-recommends $missing >/dev/null
+[ -z "$missing" ] || apt-get install -y -qq --no-install-recommends $missing >/dev/null
+for package in $wished; do
+    apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
+        echo "$package could not be installed: a test will skip" >&2
+done

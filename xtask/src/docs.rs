@@ -49,8 +49,10 @@ fn render(found: &Descriptions) -> String {
 /// The `src` folder of the crate that the workspace's lock file names.
 fn sources(root: &Path) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // What other platforms need is not on this machine.
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version=1", "--locked", "--offline"])
+        .args(["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", &platform])
         .current_dir(root)
         .output()
         .context("run cargo metadata")?;

@@ -16,6 +16,14 @@ pub(crate) const FACTS: &str = "crates/api/src/schema/facts.txt";
 /// `<alias>.<Message> <field>…` a line.
 const MEANINGFUL_ZEROS: &str = include_str!("meaningful_zeros.txt");
 
+/// Kinds that are served though upstream's OpenAPI documents lack them: group, version, kinds, package.
+const BESIDE_DOCUMENTS: &[(&str, &str, &[&str], &str)] = &[(
+    "metrics.k8s.io",
+    "v1beta1",
+    &["NodeMetrics", "NodeMetricsList", "PodMetrics", "PodMetricsList"],
+    "k8s.io.metrics.pkg.apis.metrics.v1beta1",
+)];
+
 /// Fields of one object must fit the decoder's 128-bit set of fields already seen.
 const FIELDS_MAX: usize = 128;
 
@@ -30,7 +38,25 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
 /// The compact table of the full one's JSON.
 pub(crate) fn compact(source: &str) -> Result<String> {
-    let messages: BTreeMap<String, Value> = serde_json::from_str(source).context("parse the full table")?;
+    let mut messages: BTreeMap<String, Value> = serde_json::from_str(source).context("parse the full table")?;
+    serve_beside_documents(&mut messages)?;
+    compact_of(messages)
+}
+
+fn serve_beside_documents(messages: &mut BTreeMap<String, Value>) -> Result<()> {
+    for (group, version, kinds, package) in BESIDE_DOCUMENTS {
+        for kind in *kinds {
+            let message = messages.get_mut(&format!("{package}.{kind}")).with_context(|| format!("no {kind}"))?;
+            message["gvk"] = serde_json::json!([{"group": group, "version": version, "kind": kind}]);
+            for field in ["apiVersion", "kind"] {
+                message["fields"][field] = serde_json::json!({"json": "string"});
+            }
+        }
+    }
+    Ok(())
+}
+
+fn compact_of(messages: BTreeMap<String, Value>) -> Result<String> {
     let messages = Messages { all: messages, zeros: zeros()? };
     let mut packages: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for name in messages.all.keys() {
@@ -334,6 +360,7 @@ mod tests {
         let source = r#"{"a.v1.JSONSchemaProps": {"fields": {"$ref": {"json": "string"}, "ref": {"number": 3, "type": "string"},
             "x-kubernetes-list-type": {"json": "string", "required": true}, "xKubernetesListType": {"number": 42, "type": "string"}}}}"#;
         let expected = "P a.v1 a.v1\nM JSONSchemaProps\n$ref 3 s\nx-kubernetes-list-type 42 s !\n";
-        assert_eq!(compact(source).expect("a table"), expected);
+        let messages = serde_json::from_str(source).expect("messages");
+        assert_eq!(compact_of(messages).expect("a table"), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::field::{FieldError, FieldErrorKind, FieldPath};
 use crate::labels;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -11,6 +11,9 @@ pub(crate) type Errors = Vec<FieldError>;
 
 /// All the bytes that an object's annotations may have together.
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
+
+const CONDITION_REASON_BYTES_MAX: usize = 1024;
+const CONDITION_MESSAGE_BYTES_MAX: usize = 32 * 1024;
 
 /// The protocols that a port may have.
 pub(crate) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
@@ -144,6 +147,46 @@ pub(crate) fn port_or_name(errors: &mut Errors, path: &FieldPath, port: &IntOrSt
     }
 }
 
+/// A domain, a slash and a path: `example.com/controller`.
+pub(crate) fn domain_prefixed_path(errors: &mut Errors, path: &FieldPath, value: &str) {
+    const CHARACTERS: &str = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+";
+    if value.is_empty() {
+        errors.push(FieldError::required(path.clone(), ""));
+        return;
+    }
+    let Some((host, rest)) = value.split_once('/').filter(|(host, rest)| !host.is_empty() && !rest.is_empty()) else {
+        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        errors.push(FieldError::invalid(path.clone(), value, detail));
+        return;
+    };
+    dns1123_subdomain(errors, path, host);
+    let is_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
+    if !rest.bytes().all(is_path) {
+        errors.push(FieldError::invalid(path.clone(), rest, labels::rule("Invalid path", CHARACTERS, &[])));
+    }
+}
+
+/// Whether a number or share is nothing.
+pub(crate) fn is_nothing(value: &IntOrString) -> bool {
+    match value {
+        IntOrString::Int(count) => *count == 0,
+        IntOrString::String(share) => share.trim_end_matches('%').parse::<i64>().is_ok_and(|share| share == 0),
+    }
+}
+
+/// Where a balancer of load is reached.
+pub(crate) fn reached_at(errors: &mut Errors, path: &FieldPath, address: Option<&str>, host: Option<&str>) {
+    if let Some(address) = address.filter(|address| !address.is_empty()) {
+        ip(errors, &path.child("ip"), address);
+    }
+    let Some(host) = host.filter(|host| !host.is_empty()) else { return };
+    dns1123_subdomain(errors, &path.child("hostname"), host);
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        let detail = "must be a DNS name, not an IP address";
+        errors.push(FieldError::invalid(path.child("hostname"), host, detail));
+    }
+}
+
 /// A number that is not negative, or a share such as `25%`.
 pub(crate) fn count_or_percent(errors: &mut Errors, path: &FieldPath, value: &IntOrString) {
     match value {
@@ -190,6 +233,37 @@ pub(crate) fn label_selector(errors: &mut Errors, path: &FieldPath, selector: &L
         for (index, value) in values.iter().enumerate() {
             each(errors, &path.child("values").index(index), value, labels::label_value(value));
         }
+    }
+}
+
+/// That conditions of the common shape are whole, each of a type of its own.
+pub(crate) fn conditions(errors: &mut Errors, path: &FieldPath, conditions: &[Condition]) {
+    for (index, condition) in conditions.iter().enumerate() {
+        let path = path.index(index);
+        if conditions[..index].iter().any(|other| other.type_ == condition.type_) {
+            errors.push(FieldError::duplicate(path.child("type"), &condition.type_));
+        }
+        label_key(errors, &path.child("type"), &condition.type_);
+        supported_if_set(errors, &path.child("status"), Some(&condition.status), &["False", "True", "Unknown"]);
+        if let Some(generation) = condition.observed_generation.filter(|generation| *generation < 0) {
+            let detail = "must be greater than or equal to zero";
+            errors.push(FieldError::invalid(path.child("observedGeneration"), &generation, detail));
+        }
+        condition_reason(errors, &path.child("reason"), &condition.reason);
+        if condition.message.len() > CONDITION_MESSAGE_BYTES_MAX {
+            errors.push(FieldError::too_long(path.child("message"), CONDITION_MESSAGE_BYTES_MAX));
+        }
+    }
+}
+
+fn condition_reason(errors: &mut Errors, path: &FieldPath, reason: &str) {
+    if reason.is_empty() {
+        errors.push(FieldError::required(path.clone(), "must be set"));
+        return;
+    }
+    each(errors, path, reason, labels::condition_reason(reason));
+    if reason.len() > CONDITION_REASON_BYTES_MAX {
+        errors.push(FieldError::too_long(path.clone(), CONDITION_REASON_BYTES_MAX));
     }
 }
 

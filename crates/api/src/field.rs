@@ -11,13 +11,20 @@ impl FieldPath {
         FieldPath(root.to_owned())
     }
     pub fn child(&self, name: &str) -> FieldPath {
-        if self.0.is_empty() { FieldPath::new(name) } else { FieldPath(format!("{}.{name}", self.0)) }
+        if self.0.is_empty() { FieldPath::new(name) } else { self.and([".", name, ""]) }
     }
     pub fn index(&self, index: usize) -> FieldPath {
         FieldPath(format!("{}[{index}]", self.0))
     }
     pub fn key(&self, key: &str) -> FieldPath {
-        FieldPath(format!("{}[{key}]", self.0))
+        self.and(["[", key, "]"])
+    }
+    // Paths are made of good objects too: by copying, as formatting takes several times as long.
+    fn and(&self, parts: [&str; 3]) -> FieldPath {
+        let mut path = String::with_capacity(self.0.len() + parts.iter().map(|part| part.len()).sum::<usize>());
+        path.push_str(&self.0);
+        parts.iter().for_each(|part| path.push_str(part));
+        FieldPath(path)
     }
     pub fn as_str(&self) -> &str {
         &self.0
@@ -95,6 +102,10 @@ impl FieldError {
     }
     pub fn invalid(path: FieldPath, value: &(impl serde::Serialize + ?Sized), detail: impl Into<String>) -> FieldError {
         FieldError { path, kind: FieldErrorKind::Invalid, value: shown(value), detail: detail.into() }
+    }
+    /// Of a value that is too large to show, or that is wrong only together with others.
+    pub fn invalid_unshown(path: FieldPath, detail: impl Into<String>) -> FieldError {
+        FieldError { path, kind: FieldErrorKind::Invalid, value: None, detail: detail.into() }
     }
     pub fn duplicate(path: FieldPath, value: &(impl serde::Serialize + ?Sized)) -> FieldError {
         FieldError { path, kind: FieldErrorKind::Duplicate, value: shown(value), detail: String::new() }

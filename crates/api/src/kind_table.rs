@@ -1,5 +1,6 @@
 //! The table of built-in kinds: a row each, in discovery's order (groups by upstream's priority, then by plural).
 
+use crate::metrics;
 use crate::object::{Builtin, Registered};
 use crate::version::Served;
 use k8s_openapi::api::{
@@ -86,4 +87,6 @@ pub(crate) static KINDS: &[&dyn Registered] = &[
     &Builtin::<devices::ResourceClaimTemplate>::row(),
     &Builtin::<devices::ResourceSlice>::row(),
     &Builtin::<storagemigration::StorageVersionMigration>::row(),
+    &Builtin::<metrics::NodeMetrics>::row(),
+    &Builtin::<metrics::PodMetrics>::row(),
 ];

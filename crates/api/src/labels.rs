@@ -230,6 +230,19 @@ pub fn config_key(key: &str) -> Vec<String> {
     complaints
 }
 
+/// Why a condition is as it is, in one word.
+pub fn condition_reason(reason: &str) -> Vec<String> {
+    let edge = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let starts = reason.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+    if starts && is_word(reason, edge, |byte| edge(byte) || matches!(byte, b',' | b':')) {
+        return Vec::new();
+    }
+    let words = "a condition reason must start with alphabetic character, optionally followed by a string of \
+                 alphanumeric characters or '_,:', and must end with an alphanumeric character or '_'";
+    let examples = &["my_name", "MY_NAME", "MyName", "ReasonA,ReasonB", "ReasonA:ReasonB"];
+    vec![rule(words, "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", examples)]
+}
+
 /// The name of an HTTP header as probes may set it.
 pub fn header_name(name: &str) -> Vec<String> {
     if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {

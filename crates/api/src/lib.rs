@@ -2,6 +2,7 @@
 //!
 //! Invariants: pure (no I/O, no async, no clock of its own); one table row and one file per kind.
 
+pub mod cel_names;
 mod check;
 pub mod custom;
 pub mod field;
@@ -19,6 +20,7 @@ pub mod status;
 pub mod table;
 pub mod user;
 pub mod version;
+pub mod warnings;
 mod webhook;
 
 pub mod admissionregistration;
@@ -36,6 +38,7 @@ pub mod devices;
 pub mod discovery;
 pub mod events;
 pub mod flowcontrol;
+pub mod metrics;
 pub mod networking;
 pub mod node;
 pub mod policy;

@@ -8,6 +8,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 
 const FIELD_MANAGER_BYTES_MAX: usize = 128;
 const SUBRESOURCE_BYTES_MAX: usize = 256;
+/// Groups whose kinds take finalizers of any name; the others' are either Kubernetes' own or have a domain.
+const GROUPS_OF_FREE_FINALIZERS: &[&str] = &[
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "coordination.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "policy",
+];
+const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 
 /// All errors of an object's metadata as it stands, after its name was generated.
 pub fn validate(row: &dyn Registered, meta: &ObjectMeta) -> Vec<FieldError> {
@@ -26,7 +36,7 @@ pub fn validate(row: &dyn Registered, meta: &ObjectMeta) -> Vec<FieldError> {
     check::label_map(&mut errors, &path.child("labels"), meta.labels.as_ref());
     check::annotations(&mut errors, &path.child("annotations"), meta.annotations.as_ref());
     owners(&mut errors, &path.child("ownerReferences"), meta.owner_references.as_deref().unwrap_or_default());
-    finalizers(&mut errors, &path.child("finalizers"), meta.finalizers.as_deref().unwrap_or_default());
+    finalizers(&mut errors, &path.child("finalizers"), row, meta.finalizers.as_deref().unwrap_or_default());
     managed_fields(&mut errors, &path.child("managedFields"), meta.managed_fields.as_deref().unwrap_or_default());
     errors
 }
@@ -105,9 +115,16 @@ fn owners(errors: &mut Errors, path: &FieldPath, owners: &[OwnerReference]) {
     }
 }
 
-fn finalizers(errors: &mut Errors, path: &FieldPath, finalizers: &[String]) {
-    for finalizer in finalizers {
+fn finalizers(errors: &mut Errors, path: &FieldPath, row: &dyn Registered, finalizers: &[String]) {
+    let def = row.def();
+    // Kinds that users define have no message.
+    let are_free = def.message.is_empty() || GROUPS_OF_FREE_FINALIZERS.contains(&def.group);
+    for (index, finalizer) in finalizers.iter().enumerate() {
         check::each(errors, path, finalizer, labels::label_key(finalizer));
+        if !are_free && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.as_str()) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(path.index(index), finalizer, detail));
+        }
     }
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
     if has("orphan") && has("foregroundDeletion") {
@@ -158,6 +175,22 @@ mod tests {
     fn check(plural: &str, value: serde_json::Value, expected: &[&str]) {
         let row = crate::object::find("", "v1", plural).unwrap();
         assert_eq!(texts(&validate(row, &meta(value.clone()))), expected, "{plural} {value}");
+    }
+
+    #[test]
+    fn finalizers_are_known_or_have_a_domain() {
+        let held = |names: &[&str]| json!({"name": "a", "namespace": "b", "finalizers": names});
+        check("pods", held(&["kubernetes", "orphan", "a.io/b"]), &[]);
+        check(
+            "pods",
+            held(&["foregroundDeletion", "x"]),
+            &[
+                "metadata.finalizers[1]: Invalid value: \"x\": name is neither a standard finalizer name nor is it fully \
+               qualified",
+            ],
+        );
+        let leases = crate::object::find("coordination.k8s.io", "v1", "leases").unwrap();
+        assert_eq!(texts(&validate(leases, &meta(held(&["x"])))), [""; 0]);
     }
 
     #[test]

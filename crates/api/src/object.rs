@@ -178,9 +178,31 @@ pub trait Registered: Send + Sync {
     fn stored(&self) -> Option<&'static dyn Registered> {
         None
     }
-    /// A stored object's JSON as this version shows it. Asked only where `stored` names another version.
+    /// A stored object's JSON as this version shows it. Asked only where the kind `converts`.
     fn present(&self, stored: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
         Ok(stored.to_vec())
+    }
+    /// Whether a stored object is of this version, so that there is nothing to present. Asked only where the kind
+    /// `converts`.
+    fn is_own(&self, _stored: &[u8]) -> bool {
+        false
+    }
+    /// An encoded object as it is to be stored.
+    fn keep(&self, own: Vec<u8>) -> Result<Vec<u8>, serde_json::Error> {
+        Ok(own)
+    }
+    /// A stored object as its kind has it today; `None` where that is how it is stored.
+    fn normalized(&self, _stored: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+    /// What this version holds a written object to, beyond what its kind does; `old` is `None` of a new one.
+    fn validate_version(&self, _new: &dyn Object, _old: Option<&dyn Object>) -> Vec<FieldError> {
+        Vec::new()
+    }
+    /// What is to be said to whoever asks for this version.
+    fn deprecation(&self) -> Option<String> {
+        let words = self.def().deprecation;
+        (!words.is_empty()).then(|| words.to_owned())
     }
     /// What the stored kind calls one of this version's selectable fields, where the names differ.
     fn stored_field(&self, _own: &str) -> Option<&'static str> {

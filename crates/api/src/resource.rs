@@ -174,6 +174,8 @@ pub struct ResourceDef {
     pub create_on_update: bool,
     /// Whether an update may leave out the resourceVersion, and then replaces whatever is there.
     pub unconditional_update: bool,
+    /// What whoever asks for the kind is told; empty for one that stays.
+    pub deprecation: Text,
     /// The schema's message (`k8s.io.api.core.v1.Pod`); empty for custom kinds.
     pub message: Text,
 }
@@ -205,6 +207,7 @@ impl ResourceDef {
             unattended: false,
             create_on_update: false,
             unconditional_update: true,
+            deprecation: "",
             message,
         }
     }
@@ -225,6 +228,15 @@ impl ResourceDef {
 
     pub fn has(&self, subresource: Subresource) -> bool {
         self.subresources.contains(&subresource)
+    }
+
+    /// As `Subresource::kind`, of this resource: what can be proxied to has options of its own.
+    pub fn subresource_kind(&self, subresource: Subresource) -> Option<(&'static str, &'static str, &'static str)> {
+        match (subresource, self.kind) {
+            (Subresource::Proxy, "Node") => Some(("", "v1", "NodeProxyOptions")),
+            (Subresource::Proxy, "Service") => Some(("", "v1", "ServiceProxyOptions")),
+            _ => subresource.kind(),
+        }
     }
 
     /// Where its objects live in the store, `/` at the end: `/core/pods/`, `/apps/deployments/`. The version is not

@@ -75,13 +75,15 @@ pub struct Status {
     pub reason: Reason,
     pub code: u16,
     pub message: String,
+    /// Instead of `reason`'s own: somebody else's word that upstream's vocabulary does not have.
+    pub reason_text: Option<Box<str>>,
     /// Boxed: most results are not errors, and should stay small.
     pub details: Option<Box<meta::StatusDetails>>,
 }
 
 impl Status {
     pub fn new(reason: Reason, message: impl Into<String>) -> Status {
-        Status { reason, code: reason.code(), message: message.into(), details: None }
+        Status { reason, code: reason.code(), message: message.into(), reason_text: None, details: None }
     }
 
     fn about(mut self, def: &ResourceDef, name: &str) -> Status {
@@ -187,7 +189,8 @@ impl Status {
         meta::Status {
             status: Some("Failure".to_owned()),
             message: Some(self.message.clone()),
-            reason: Some(self.reason.name().to_owned()).filter(|reason| !reason.is_empty()),
+            reason: Some(self.reason_text.as_deref().unwrap_or(self.reason.name()).to_owned())
+                .filter(|reason| !reason.is_empty()),
             code: Some(self.code.into()),
             details: self.details.as_deref().cloned(),
             ..Default::default()
@@ -198,6 +201,10 @@ impl Status {
     pub fn from_object(code: u16, object: meta::Status) -> Status {
         Status {
             reason: object.reason.as_deref().map_or(Reason::Unknown, Reason::parse),
+            reason_text: object
+                .reason
+                .filter(|text| !text.is_empty() && Reason::parse(text) == Reason::Unknown)
+                .map(String::into_boxed_str),
             code: object.code.and_then(|code| u16::try_from(code).ok()).unwrap_or(code),
             message: object.message.unwrap_or_else(|| format!("the server answered {code} without a message")),
             details: object.details.map(Box::new),

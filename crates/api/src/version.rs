@@ -4,6 +4,7 @@
 //! out, so that nothing of an object is lost by reading it in one version and writing it in another; a row of the kind
 //! table is all that a version needs, and a custom resource's versions come from rows made at run time.
 
+use crate::field::FieldError;
 use crate::kind::Kind;
 use crate::object::{Builtin, Object, Registered, json};
 use crate::resource::ResourceDef;
@@ -23,6 +24,16 @@ pub trait Version: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     fn from_stored(stored: Self::Stored) -> Self;
     fn into_stored(self) -> Self::Stored;
+
+    /// What this version holds new objects to, beyond what the kind does.
+    fn validate_create(_new: &Self::Stored) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// As `validate_create`, of a change.
+    fn validate_update(_new: &Self::Stored, _old: &Self::Stored) -> Vec<FieldError> {
+        Vec::new()
+    }
 }
 
 /// The row of a further version.
@@ -81,6 +92,14 @@ impl<V: Version> Registered for Served<V> {
     fn present(&self, stored: &[u8]) -> Result<Vec<u8>, Error> {
         let object: V::Stored = serde_json::from_slice(stored)?;
         json(&V::from_stored(object))
+    }
+
+    fn validate_version(&self, new: &dyn Object, old: Option<&dyn Object>) -> Vec<FieldError> {
+        match (new.downcast::<V::Stored>(), old.and_then(|old| old.downcast::<V::Stored>())) {
+            (Some(new), Some(old)) => V::validate_update(new, old),
+            (Some(new), None) => V::validate_create(new),
+            (None, _) => Vec::new(),
+        }
     }
 
     fn stored_field(&self, own: &str) -> Option<&'static str> {

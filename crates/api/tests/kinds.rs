@@ -147,7 +147,8 @@ fn rows_name_what_the_schema_knows() {
 #[test]
 fn no_two_kinds_share_a_short_name() {
     let mut taken = HashSet::new();
-    for def in stored().map(|row| row.def()) {
+    // Metrics are called as what they are of; the order of groups decides for the core group.
+    for def in stored().map(|row| row.def()).filter(|def| def.group != api::metrics::GROUP) {
         for name in def.short_names.iter().chain([&def.plural, &def.singular]).collect::<HashSet<_>>() {
             assert!(taken.insert(*name), "{}: {name} is another's", def.kind);
         }

@@ -3,16 +3,24 @@
 //! Invariant: the parts that are themselves clients (authorizer, admission) are installed once, after the backend that
 //! they read through exists; until then writes and outside requests are answered 503.
 
+use crate::aggregation::{self, Aggregation};
+use crate::audit::Audit;
 use crate::authn::Authenticators;
 use crate::authz::Authorizer;
+use crate::callout::{Callout, Identity};
 use crate::custom_resources;
 use crate::documents::Documents;
+use crate::fairness::Fairness;
+use crate::front::Front;
+use crate::measurements::Measurements;
 use crate::metrics::Metrics;
 use crate::streams::KubeletAccess;
 use api::Status;
-use registry::{Admission, Registry};
-use std::sync::atomic::{AtomicBool, Ordering};
+use parking_lot::RwLock;
+use registry::{Admission, Registry, Revision};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Who decides: installed when they have been built over the backend.
@@ -20,21 +28,40 @@ pub struct Parts {
     pub authn: Arc<Authenticators>,
     pub authz: Arc<Authorizer>,
     pub admission: Arc<dyn Admission>,
+    pub callout: Callout,
+    /// As whom API servers behind this one are asked; without it they are asked as nobody.
+    /// Followed: who is renewed is shown at once.
+    pub front_proxy: Option<watch::Receiver<Identity>>,
 }
 
 /// A named condition of readiness.
 pub type ReadyCheck = (&'static str, Box<dyn Fn() -> Result<(), String> + Send + Sync>);
 
+/// Appends whole families in Prometheus' text format, which nobody else has. Asked for each reader.
+pub type MetricsBeside = Box<dyn Fn(&mut String) + Send + Sync>;
+
 pub struct Backend {
     pub(crate) registry: Arc<Registry>,
     parts: OnceLock<Parts>,
+    /// Empty where no policy asks for an audit log.
+    audit: OnceLock<Arc<Audit>>,
+    /// Empty where nothing limits requests.
+    fairness: OnceLock<Arc<Fairness>>,
+    /// Empty where no pages lie in front of the API.
+    front: OnceLock<Arc<dyn Front>>,
+    /// Empty where nothing measures the cluster.
+    measurements: OnceLock<Arc<dyn Measurements>>,
     pub(crate) kubelets: Option<KubeletAccess>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Of what else runs in this process, by its name.
+    metrics_beside: RwLock<BTreeMap<u64, MetricsBeside>>,
     pub(crate) documents: Documents,
+    pub(crate) aggregation: Aggregation,
     /// Cancelled when the server ends: watches and streams end with it.
     pub(crate) stopping: CancellationToken,
     ready_checks: Vec<ReadyCheck>,
-    customs_synced: AtomicBool,
+    /// Up to which definitions custom kinds are served; `None` until all are that were there at the start.
+    customs: watch::Sender<Option<Revision>>,
 }
 
 impl Backend {
@@ -47,12 +74,18 @@ impl Backend {
         Arc::new(Backend {
             registry,
             parts: OnceLock::new(),
+            audit: OnceLock::new(),
+            fairness: OnceLock::new(),
+            front: OnceLock::new(),
+            measurements: OnceLock::new(),
             kubelets,
-            metrics: Metrics::default(),
+            metrics: Arc::default(),
+            metrics_beside: RwLock::default(),
             documents: Documents::default(),
+            aggregation: Aggregation::default(),
             stopping: CancellationToken::new(),
             ready_checks,
-            customs_synced: AtomicBool::new(false),
+            customs: watch::Sender::new(None),
         })
     }
 
@@ -60,12 +93,73 @@ impl Backend {
     pub fn install(self: &Arc<Self>, parts: Parts) -> Result<(), Parts> {
         self.parts.set(parts)?;
         custom_resources::start(self);
+        aggregation::start(self);
         Ok(())
     }
 
-    /// Every custom kind that was defined when the server began is served.
-    pub(crate) fn customs_synced(&self) {
-        self.customs_synced.store(true, Ordering::Release);
+    /// To be called once, before requests come: what is told of later is refused and given back.
+    pub fn install_audit(&self, audit: Arc<Audit>) -> Result<(), Arc<Audit>> {
+        self.audit.set(audit)
+    }
+
+    /// As `install`: to be called once.
+    pub fn install_fairness(&self, fairness: Arc<Fairness>) -> Result<(), Arc<Fairness>> {
+        self.fairness.set(fairness)
+    }
+
+    /// As `install`: to be called once.
+    pub fn install_front(&self, front: Arc<dyn Front>) -> Result<(), Arc<dyn Front>> {
+        self.front.set(front)
+    }
+
+    pub(crate) fn front(&self) -> Option<&Arc<dyn Front>> {
+        self.front.get()
+    }
+
+    /// As `install`: to be called once.
+    pub fn install_measurements(&self, measurements: Arc<dyn Measurements>) -> Result<(), Arc<dyn Measurements>> {
+        self.measurements.set(measurements)
+    }
+
+    pub(crate) fn measurements(&self) -> Option<&Arc<dyn Measurements>> {
+        self.measurements.get()
+    }
+
+    /// Has `/metrics` show what something else counts, until `hide_metrics` is told of the number.
+    pub fn show_metrics(&self, source: MetricsBeside) -> u64 {
+        let mut all = self.metrics_beside.write();
+        let number = all.last_key_value().map_or(0, |(last, _)| last + 1);
+        all.insert(number, source);
+        number
+    }
+
+    pub fn hide_metrics(&self, shown: u64) {
+        self.metrics_beside.write().remove(&shown);
+    }
+
+    pub(crate) fn write_metrics_beside(&self, out: &mut String) {
+        self.metrics_beside.read().values().for_each(|source| source(out));
+    }
+
+    pub(crate) fn fairness(&self) -> Option<&Arc<Fairness>> {
+        self.fairness.get()
+    }
+
+    pub(crate) fn audit(&self) -> Option<&Arc<Audit>> {
+        self.audit.get()
+    }
+
+    /// Every custom kind is served that was defined up to this revision of the definitions.
+    pub(crate) fn customs_reached(&self, revision: Revision) {
+        self.customs.send_replace(Some(revision));
+    }
+
+    /// Returns when it is so.
+    pub(crate) async fn customs_since(&self, revision: Revision) {
+        let mut customs = self.customs.subscribe();
+        // The sender is ours: it cannot be gone.
+        let reached = customs.wait_for(|reached| reached.is_some_and(|reached| reached >= revision));
+        drop(reached.await);
     }
 
     pub fn registry(&self) -> &Arc<Registry> {
@@ -77,7 +171,7 @@ impl Backend {
     }
 
     fn customs(&self) -> Result<(), String> {
-        match self.customs_synced.load(Ordering::Acquire) {
+        match self.customs.borrow().is_some() {
             true => Ok(()),
             false => Err("custom resource definitions are being read".to_owned()),
         }

@@ -7,7 +7,7 @@ use api::selector::{FieldSelector, Selector};
 use api::user::User;
 use api::{FieldError, FieldPath, Reason, ResourceDef, Status, Subresource};
 use bytes::Bytes;
-use registry::{FieldValidation, Resource, Selection, Write};
+use registry::{Fence, FieldValidation, Notes, Resource, Selection, Write};
 use std::sync::Arc;
 
 /// The longest name of a manager.
@@ -27,6 +27,10 @@ pub(crate) struct Call<'a> {
     /// The program that asks, as `User-Agent` names it: it manages what it writes unless the query names a manager.
     pub(crate) agent: &'a str,
     pub(crate) body: Bytes,
+    /// What is said of the request beside its answer.
+    pub(crate) notes: &'a Notes,
+    /// Of the leader's own calls.
+    pub(crate) fence: Option<&'a Fence>,
 }
 
 impl<'a> Call<'a> {
@@ -53,6 +57,9 @@ impl<'a> Call<'a> {
             dry_run: self.query.dry_run()?,
             subresource: self.subresource,
             manager: Some(if named.is_empty() { agent_name(self.agent) } else { named }),
+            options: Some(self),
+            notes: self.notes,
+            fence: self.fence,
         })
     }
 

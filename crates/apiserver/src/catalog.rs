@@ -39,7 +39,7 @@ impl Catalog {
         }
         let places: HashMap<Name, usize> =
             api::object::builtin().iter().enumerate().map(|(place, row)| (name(row.def()), place)).collect();
-        defs.sort_by_key(|def| places.get(&name(def)).copied());
+        defs.sort_by_key(|def| places.get(&name(def)).copied().unwrap_or(usize::MAX));
         customs.sort_by_key(|def| (def.group, Reverse(Priority::of(def.version)), def.plural));
         defs.extend(customs);
         Catalog { defs, schemas, edition }

@@ -1,9 +1,10 @@
-//! OpenAPI documents, made when first asked for and kept.
+//! OpenAPI documents, made when first asked for and kept; the one of everything with the parts of other servers.
 //!
 //! Invariant: no document outlives the kinds it was made of: when kinds change, what names them is forgotten, and what
-//! was being made of the kinds before is not kept. Bound: one document per served group version and two of everything,
-//! about 10 MB in all, and what custom kinds' schemas take.
+//! was being made of the kinds before is not kept. Bound: one document per served group version and per path that is no
+//! resource, and two of everything, about 10 MB in all, and what custom kinds' schemas take.
 
+use crate::aggregation::{Table, merged_openapi};
 use crate::catalog::Catalog;
 use crate::discovery::tagged;
 use crate::http::Answer;
@@ -57,6 +58,7 @@ impl Documents {
     pub(crate) fn answer(
         &self,
         catalog: &Catalog,
+        table: &Table,
         path: &str,
         asked_hash: &str,
         accept: &str,
@@ -64,11 +66,11 @@ impl Documents {
     ) -> Option<Result<Answer, Status>> {
         let rest = path.strip_prefix("/openapi/")?.trim_end_matches('/');
         match rest {
-            "v2" => Some(self.v2(catalog, accept, if_none_match)),
-            "v3" => Some(Ok(self.index(catalog))),
+            "v2" => Some(self.v2(catalog, table, accept, if_none_match)),
+            "v3" => Some(Ok(self.index(catalog, table))),
             _ => {
                 let path = rest.strip_prefix("v3/")?;
-                let known = catalog.defs.iter().any(|def| openapi::document_path(def) == path);
+                let known = openapi::v3_paths(&catalog.defs).iter().any(|known| known == path);
                 known.then(|| Ok(self.v3(catalog, path, asked_hash, if_none_match)))
             }
         }
@@ -88,7 +90,7 @@ impl Documents {
         kept.by_path.entry(path.to_owned()).or_insert(document).clone()
     }
 
-    fn v2(&self, catalog: &Catalog, accept: &str, if_none_match: &str) -> Result<Answer, Status> {
+    fn v2(&self, catalog: &Catalog, table: &Table, accept: &str, if_none_match: &str) -> Result<Answer, Status> {
         let ranges = || accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
         // The first that the client names and we have; both spellings of the protobuf form are in use.
         let protobuf = ranges().find_map(|range| match range {
@@ -96,25 +98,26 @@ impl Documents {
             _ if V2_PROTOBUF.contains(&range) => Some(true),
             _ => None,
         });
+        let whole = || {
+            let own = openapi::v2_document(&catalog.defs, &|def| catalog.schema(def));
+            merged_openapi(own, &table.openapi_v2())
+        };
         match protobuf {
             Some(false) => {
-                let document = self.document(catalog, V2, || openapi::v2(&catalog.defs, &|def| catalog.schema(def)));
+                let document = self.document(catalog, V2, || whole().to_string().into_bytes());
                 Ok(tagged(document.body.clone(), "application/json", &document.hash, if_none_match))
             }
             Some(true) => {
-                let document = self.document(catalog, V2_AS_PROTOBUF, || {
-                    openapi::v2_protobuf(&catalog.defs, &|def| catalog.schema(def))
-                });
+                let document = self.document(catalog, V2_AS_PROTOBUF, || openapi::v2_protobuf(&whole()));
                 Ok(tagged(document.body.clone(), V2_PROTOBUF[0], &document.hash, if_none_match))
             }
             None => Err(Status::not_acceptable(&["application/json", V2_PROTOBUF[0]])),
         }
     }
 
-    fn index(&self, catalog: &Catalog) -> Answer {
-        let mut paths: Vec<String> = catalog.defs.iter().map(|def| openapi::document_path(def)).collect();
-        paths.sort();
-        paths.dedup();
+    fn index(&self, catalog: &Catalog, table: &Table) -> Answer {
+        let own = catalog.defs.iter().copied().filter(|def| !table.is_remote(def.group, def.version));
+        let paths = openapi::v3_paths(&own.collect::<Vec<_>>());
         let documents: Vec<(String, Arc<Document>)> = paths
             .into_iter()
             .map(|path| {
@@ -122,8 +125,15 @@ impl Documents {
                 (path, document)
             })
             .collect();
-        let pairs = documents.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
-        Answer::json(openapi::v3_index(pairs))
+        let own = documents.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
+        let remotes: Vec<(String, Arc<str>)> = table
+            .remotes()
+            .filter_map(|(group, version, remote)| {
+                Some((format!("apis/{group}/{version}"), remote.state().openapi_hash.clone()?))
+            })
+            .collect();
+        let others = remotes.iter().map(|(path, hash)| (path.as_str(), &**hash));
+        Answer::json(openapi::v3_index(own.chain(others)))
     }
 
     fn v3_document(&self, catalog: &Catalog, path: &str) -> Arc<Document> {

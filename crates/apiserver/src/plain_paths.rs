@@ -3,11 +3,14 @@
 use crate::backend::Backend;
 use crate::catalog::Catalog;
 use crate::http::{Answer, Query, RequestInfo};
-use crate::{authn, discovery};
+use crate::{authn, authz, custom_resources, discovery};
 use api::{KUBERNETES_VERSION, Status};
+use exposition::labels;
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
+
+const HEALTH: [&str; 3] = ["healthz", "livez", "readyz"];
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
@@ -21,12 +24,14 @@ pub(crate) fn answer(
     headers: &HeaderMap,
     host: &str,
 ) -> Result<Answer, Status> {
-    if info.verb != "get" {
+    // Who balances load may ask for no more than the head.
+    let is_head = info.verb == "head" && HEALTH.iter().any(|endpoint| info.path.strip_prefix('/') == Some(*endpoint));
+    if info.verb != "get" && !is_head {
         return Err(if known(info.path) { Status::method_not_allowed() } else { Status::no_such_path() });
     }
     let path = info.path;
-    match path {
-        "/version" | "/version/" => return version(),
+    match path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path) {
+        "/version" => return version(),
         "/metrics" => return Ok(metrics(backend)),
         authn::CONFIGURATION_PATH => {
             let server = format!("https://{host}");
@@ -40,7 +45,7 @@ pub(crate) fn answer(
         "/" => return paths(backend),
         _ => {}
     }
-    for endpoint in ["healthz", "livez", "readyz"] {
+    for endpoint in HEALTH {
         let own = path.strip_prefix('/').and_then(|path| path.strip_prefix(endpoint));
         if let Some(rest) = own.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             return Ok(health(backend, endpoint, rest.trim_matches('/'), query));
@@ -49,10 +54,11 @@ pub(crate) fn answer(
     let catalog = Catalog::of(backend);
     let accept = text(headers, header::ACCEPT);
     let if_none_match = text(headers, header::IF_NONE_MATCH);
-    if let Some(answer) = discovery::answer(&catalog.defs, path, accept, host, if_none_match) {
+    let table = backend.aggregation.table();
+    if let Some(answer) = discovery::answer(&catalog.defs, &table, path, accept, host, if_none_match) {
         return answer;
     }
-    let document = backend.documents.answer(&catalog, path, query.get("hash"), accept, if_none_match);
+    let document = backend.documents.answer(&catalog, &table, path, query.get("hash"), accept, if_none_match);
     document.unwrap_or_else(|| Err(Status::no_such_path()))
 }
 
@@ -76,23 +82,48 @@ struct Version {
 }
 
 fn version() -> Result<Answer, Status> {
+    Answer::serialized(&built())
+}
+
+fn build_info(out: &mut String) {
+    let Version { major, minor, git_version, git_commit, git_tree_state, build_date, go_version, compiler, platform } =
+        built();
+    let pairs = [
+        ("build_date", build_date),
+        ("compiler", compiler),
+        ("git_commit", git_commit),
+        ("git_tree_state", git_tree_state),
+        ("git_version", git_version),
+        ("go_version", go_version),
+        ("major", major),
+        ("minor", minor),
+        ("platform", &platform),
+    ];
+    let name = "kubernetes_build_info";
+    let labels = labels(&pairs);
+    let help = "What this server was built as. The count is always 1.";
+    out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{{labels}}} 1\n"));
+}
+
+fn built() -> Version {
     let (major, minor, git_version) = KUBERNETES_VERSION;
     let machine = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
     };
-    Answer::serialized(&Version {
+    Version {
         major,
         minor,
         git_version,
+        // What a build does not know it does not say.
         git_commit: "",
-        git_tree_state: "clean",
+        git_tree_state: "",
         build_date: "",
         go_version: "",
         compiler: "rustc",
         platform: format!("linux/{machine}"),
-    })
+    }
 }
 
 fn metrics(backend: &Backend) -> Answer {
@@ -104,7 +135,23 @@ fn metrics(backend: &Backend) -> Answer {
         .map(|resource| (resource.def.group_resource(), resource.snapshot().objects.len()))
         .collect();
     objects.sort();
-    let text = backend.metrics.render(backend.registry.revision().0, &objects);
+    let mut text = backend.metrics.render(backend.registry.revision().0, &objects);
+    build_info(&mut text);
+    if let Ok(parts) = backend.parts() {
+        parts.admission.metrics(&mut text);
+        let families = [authz::CONDITIONS, custom_resources::CONVERSIONS].concat();
+        if parts.callout.series().write(&families, &mut text).is_err() {
+            tracing::error!("metrics of webhooks did not render");
+        }
+    }
+    backend.write_metrics_beside(&mut text);
+    backend.aggregation.table().metrics(&mut text);
+    if let Some(fairness) = backend.fairness() {
+        fairness.metrics(&mut text);
+    }
+    if let Some(audit) = backend.audit() {
+        audit.metrics(&mut text);
+    }
     let mut answer = Answer::text(text);
     answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
     answer
@@ -124,6 +171,9 @@ fn paths(backend: &Backend) -> Result<Answer, Status> {
         if !def.group.is_empty() {
             paths.push(format!("/apis/{}", def.group));
         }
+    }
+    for (group, version, _) in backend.aggregation.table().remotes() {
+        paths.extend([format!("/apis/{group}"), format!("/apis/{group}/{version}")]);
     }
     paths.sort();
     paths.dedup();
@@ -155,6 +205,15 @@ fn health(backend: &Backend, endpoint: &str, only: &str, query: &Query) -> Answe
                 report.push_str(&format!("[-]{name} failed: {why}\n"));
             }
         }
+    }
+    let unknown: Vec<String> = query
+        .all("exclude")
+        .filter(|other| !checks.iter().any(|(name, _)| other == name))
+        .map(|other| format!("{other:?}"))
+        .collect();
+    if !unknown.is_empty() {
+        let unknown = unknown.join(",");
+        report.push_str(&format!("warn: some health checks cannot be excluded: no matches for {unknown}\n"));
     }
     if failed {
         report.push_str(&format!("{endpoint} check failed\n"));

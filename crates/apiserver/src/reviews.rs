@@ -13,24 +13,25 @@ use k8s_openapi::api::authorization::v1::{
     LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
     SubjectAccessReviewSpec, SubjectAccessReviewStatus,
 };
-use registry::{Attempt, Operation};
+use registry::{Attempt, Books, Operation};
 
 pub(crate) async fn answer(call: &Call<'_>) -> Result<Answer, Status> {
     let decoded = decode(call)?;
     let mut object = decoded.object;
-    admit(call, object.as_mut()).await?;
+    place(call, object.as_mut())?;
+    admit(call, &mut object).await?;
     let object = object.as_mut();
     if let Some(review) = object.downcast_mut::<SubjectAccessReview>() {
-        review.status = Some(subject_access(call, &review.spec)?);
+        review.status = Some(subject_access(call, &review.spec).await?);
     } else if let Some(review) = object.downcast_mut::<LocalSubjectAccessReview>() {
         check_namespace(call, &review.spec)?;
-        review.status = Some(subject_access(call, &review.spec)?);
+        review.status = Some(subject_access(call, &review.spec).await?);
     } else if let Some(review) = object.downcast_mut::<SelfSubjectAccessReview>() {
         let spec = &review.spec;
         check_subject(call, spec.resource_attributes.is_some(), spec.non_resource_attributes.is_some())?;
         let authz = &call.backend.parts()?.authz;
         let (resource, path) = (spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref());
-        review.status = Some(authz.review_access(call.user, resource, path));
+        review.status = Some(authz.review_access(call.user, resource, path).await);
     } else if let Some(review) = object.downcast_mut::<SelfSubjectRulesReview>() {
         let namespace = review.spec.namespace.as_deref().unwrap_or_default();
         if namespace.is_empty() {
@@ -51,23 +52,43 @@ pub(crate) async fn answer(call: &Call<'_>) -> Result<Answer, Status> {
     Ok(Answer::json(body).code(StatusCode::CREATED).warn(decoded.warnings))
 }
 
-async fn admit(call: &Call<'_>, object: &mut dyn Object) -> Result<(), Status> {
+/// Where it is asked about is said by the path; a review that says it too must say the same.
+fn place(call: &Call<'_>, object: &mut dyn Object) -> Result<(), Status> {
+    let (namespace, own) = (call.namespace(), &mut object.meta_mut().namespace);
+    match own.as_deref().filter(|own| !own.is_empty()) {
+        _ if namespace.is_empty() => Ok(()),
+        None => {
+            *own = Some(namespace.to_owned());
+            Ok(())
+        }
+        Some(own) if own == namespace => Ok(()),
+        Some(_) => Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        )),
+    }
+}
+
+async fn admit(call: &Call<'_>, object: &mut Box<dyn Object>) -> Result<(), Status> {
     let write = call.write()?;
     let attempt = Attempt {
         def: call.def(),
+        kind: call.resource.kind,
         operation: Operation::Create,
         namespace: call.namespace(),
         name: "",
         subresource: None,
         user: call.user,
         dry_run: write.dry_run,
+        options: write.options,
+        notes: write.notes,
+        books: Books::default(),
     };
     write.admission.mutate(&attempt, object, None).await?;
     let errors = object.validate();
     if !errors.is_empty() {
         return Err(Status::invalid(call.def(), "", &errors));
     }
-    write.admission.validate(&attempt, Some(object), None).await
+    write.admission.validate(&attempt, Some(object.as_ref()), None).await.map(drop)
 }
 
 fn check_subject(call: &Call<'_>, resource: bool, path: bool) -> Result<(), Status> {
@@ -98,7 +119,7 @@ fn check_namespace(call: &Call<'_>, spec: &SubjectAccessReviewSpec) -> Result<()
     Err(Status::bad_request(format!("spec.resourceAttributes.namespace must match namespace: {}", call.namespace())))
 }
 
-fn subject_access(call: &Call<'_>, spec: &SubjectAccessReviewSpec) -> Result<SubjectAccessReviewStatus, Status> {
+async fn subject_access(call: &Call<'_>, spec: &SubjectAccessReviewSpec) -> Result<SubjectAccessReviewStatus, Status> {
     check_subject(call, spec.resource_attributes.is_some(), spec.non_resource_attributes.is_some())?;
     let user = User {
         name: spec.user.clone().unwrap_or_default(),
@@ -115,5 +136,5 @@ fn subject_access(call: &Call<'_>, spec: &SubjectAccessReviewSpec) -> Result<Sub
         return Err(Status::invalid(call.def(), "", &[error]));
     }
     let authz = &call.backend.parts()?.authz;
-    Ok(authz.review_access(&user, spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref()))
+    Ok(authz.review_access(&user, spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref()).await)
 }

@@ -3,12 +3,13 @@
 //! Bounds: connections, streams per connection, header bytes and time, body bytes (in the stack).
 
 use crate::backend::Backend;
-use crate::stack::{self, Peer};
+use crate::front;
+use crate::stack::Peer;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -83,6 +84,9 @@ impl Server {
         self.backend.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(audit) = self.backend.audit() {
+            audit.end().await;
+        }
     }
 }
 
@@ -121,8 +125,8 @@ impl Door {
                 accepted = next(&listener, &permits) => accepted,
             };
             match accepted {
-                Ok((stream, permit)) => {
-                    self.tasks.spawn(self.clone().connection(stream, permit));
+                Ok((stream, address, permit)) => {
+                    self.tasks.spawn(self.clone().connection(stream, address.ip(), permit));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection");
@@ -132,7 +136,7 @@ impl Door {
         }
     }
 
-    async fn connection(self, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    async fn connection(self, stream: TcpStream, address: IpAddr, _permit: OwnedSemaphorePermit) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "setting TCP_NODELAY");
         }
@@ -147,11 +151,11 @@ impl Door {
         };
         let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let certificates = certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
-        let peer = Arc::new(Peer { certificates });
+        let peer = Arc::new(Peer { certificates, address });
         let backend = self.backend.clone();
         let service = service_fn(move |request| {
             let (backend, peer) = (backend.clone(), peer.clone());
-            async move { Ok::<_, Infallible>(Box::pin(stack::serve(backend, peer, request)).await) }
+            async move { Ok::<_, Infallible>(Box::pin(front::serve(backend, peer, request)).await) }
         });
         let connection = self.http.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);
@@ -171,8 +175,11 @@ impl Door {
     }
 }
 
-async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn next(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = permits.clone().acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, address, permit))
 }

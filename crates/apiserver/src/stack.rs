@@ -3,27 +3,34 @@
 //! 1. request info: method, path and query become verb, resource, namespace, name
 //! 2. authentication: who asks (client certificate, bearer token, nobody)
 //! 3. impersonation: whom they act as
-//! 4. authorization: whether they may
-//! 5. the body, bounded, and the form of the answer
-//! 6. the verb, or the path's own answer
+//! 4. priority and fairness: whether they wait, or are refused, for others' sake
+//! 5. authorization: whether they may
+//! 6. another API server, if an APIService says that one answers
+//! 7. the body, bounded, and the form of the answer
+//! 8. the verb, or the path's own answer
 //!
+//! Where an audit policy says so, the request is told of when it is received (behind 2) and when it is answered.
 //! Every request is counted, bounded in time unless it streams, and answered: an error is a `Status`.
 
-use crate::authz::Attributes;
-use crate::backend::{Backend, Parts};
+use crate::audit::{Origin, Trail};
+use crate::authz::{Attributes, Verdict};
+use crate::backend::Backend;
 use crate::call::Call;
-use crate::http::{Answer, AnswerBody, Form, Query, RequestInfo, form, media_type, unescape};
+use crate::fairness::{self, Asked, Seat};
+use crate::http::{Answer, AnswerBody, Form, Query, RequestInfo, form, header_only, media_type, unescape};
+use crate::http::{compressed, indented, is_pretty};
 use crate::metrics::Labels;
-use crate::{plain_paths, streams, subresources, verbs};
+use crate::{aggregation, custom_resources, measurements, plain_paths, streams, subresources, time_limit, verbs};
 use api::user::User;
-use api::{Reason, Status, Subresource};
+use api::{Status, Subresource};
 use bytes::{Bytes, BytesMut};
 use http::request;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use registry::Resource;
+use registry::{Notes, Resource};
 use rustls::pki_types::CertificateDer;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -33,43 +40,71 @@ pub(crate) const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Of a body that is refused, how much is taken in and thrown away, and for how long.
 const REFUSED_BYTES_MAX: usize = 32 << 20;
 const REFUSED_TIME_MAX: Duration = Duration::from_secs(5);
-/// A request that does not stream is answered within this.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a connection knows of its client.
 pub(crate) struct Peer {
     pub certificates: Vec<CertificateDer<'static>>,
+    pub address: IpAddr,
 }
 
 pub(crate) async fn serve(backend: Arc<Backend>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<AnswerBody> {
     let begun = Instant::now();
-    let _inflight = backend.metrics.enter();
     let (mut parts, body) = request.into_parts();
     let path = unescape(parts.uri.path()).into_owned();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let info = RequestInfo::parse(&parts.method, &path, query.flag("watch"));
     let mut labels = Labels::default();
+    let notes = Notes::default();
     let streams = info.verb == "watch" || is_stream(&info);
-    let answered = answer(&backend, &peer, &mut parts, body, &info, &query, &mut labels);
-    let outcome = if streams {
-        answered.await
-    } else {
-        tokio::time::timeout(REQUEST_TIMEOUT, answered).await.unwrap_or_else(|_| {
-            let message = "Timeout: request did not complete within requested timeout";
-            Err(Status::new(Reason::Timeout, format!("{message} - context deadline exceeded")))
-        })
+    let _inflight = (!streams).then(|| backend.metrics.enter(info.verb));
+    let mut trail = Trail::begin(backend.audit(), Some(&parts.headers));
+    let longest = backend.fairness().map_or(time_limit::DEFAULT, |fairness| fairness.request_timeout());
+    let limit = if streams { Ok(longest) } else { time_limit::of(&query, longest) };
+    let mut seat = None;
+    let outcome = match limit {
+        Err(status) => Err(status),
+        Ok(limit) => {
+            let answered = std::pin::pin!(answer(
+                &backend,
+                &peer,
+                &mut parts,
+                body,
+                &info,
+                &query,
+                &mut labels,
+                &notes,
+                &mut trail,
+                limit,
+                &mut seat,
+            ));
+            if streams { answered.await } else { time_limit::keep(limit, answered).await }
+        }
     };
-    let response = match outcome {
-        Ok(answer) => answer.into_response(),
-        Err(status) => Answer::error(&status).into_response(),
+    let (response, refusal) = match outcome {
+        Ok(answer) => (answer, None),
+        Err(status) => (Answer::error(&status), Some(status)),
     };
-    let took = (!streams).then(|| begun.elapsed());
-    backend.metrics.answered(labels, response.status().as_u16(), took);
-    response
+    let response = fairness::accompany(seat, response, longest);
+    let goes_on = streams && refusal.is_none();
+    let response = if goes_on { backend.metrics.goes_on(labels, response) } else { response };
+    let response = trail.answered(response, refusal.as_ref(), &notes, streams).await;
+    let response = response.warn(notes.warnings()).into_response();
+    let response = if parts.method == Method::HEAD { header_only(response) } else { response };
+    let took = (!streams).then(|| (begun.elapsed(), notes.elsewhere()));
+    let bytes = response.body().size_hint().exact();
+    backend.metrics.answered(labels, response.status().as_u16(), took, bytes);
+    if parts.method == Method::HEAD || streams { response } else { shaped(&parts.headers, &query, response) }
+}
+
+/// What is left to do for the one who reads it, and for the network.
+fn shaped(asked: &HeaderMap, query: &Query, response: Response<AnswerBody>) -> Response<AnswerBody> {
+    let pretty = is_pretty(query.find("pretty"), text(asked, header::USER_AGENT));
+    compressed(asked, if pretty { indented(response) } else { response })
 }
 
 fn is_stream(info: &RequestInfo<'_>) -> bool {
     matches!(info.subresource, "exec" | "attach" | "portforward" | "proxy" | "log")
+        || info.path == streams::cluster_logs::PATH
 }
 
 async fn answer(
@@ -80,31 +115,75 @@ async fn answer(
     info: &RequestInfo<'_>,
     query: &Query,
     labels: &mut Labels,
+    notes: &Notes,
+    trail: &mut Trail,
+    limit: Duration,
+    seat: &mut Option<Seat>,
 ) -> Result<Answer, Status> {
     let deciders = backend.parts()?;
-    let user = deciders.authn.authenticate(parts, &peer.certificates).await?;
-    let user = deciders.authz.impersonated(user, &parts.headers)?;
-    authorize(deciders, &user, info, query)?;
+    let (field_selector, label_selector) = (query.get("fieldSelector"), query.get("labelSelector"));
+    let asked = Attributes { field_selector, label_selector, ..Attributes::of(info) };
+    let user = deciders.authn.authenticate(parts, &peer.certificates).await;
+    let user = trail.authenticated(user, &asked, &Origin::Connection { parts, peer }).await?;
+    let assumed = deciders.authz.impersonated(&user, &parts.headers, &asked).await?;
+    trail.assumed(assumed.as_ref());
+    let user = assumed.map_or(user, |assumed| assumed.user);
+    if let Some(fairness) = backend.fairness().filter(|_| !is_stream(info)) {
+        let asked = Asked { user: &user, info, query, limit };
+        let begun = Instant::now();
+        let seated = fairness.seat(backend, &asked).await;
+        notes.waited(begun.elapsed());
+        match seated {
+            Ok(own) => *seat = own,
+            Err(refusal) => return Ok(refusal),
+        }
+    }
+    let verdict = deciders.authz.verdict(&user, &asked).await;
+    trail.judged(&verdict);
+    if let Verdict::Refuse(refusal) = verdict {
+        return Err(asked.refused(&user, &refusal));
+    }
+    if let Some(remote) = backend.aggregation.remote(info.path) {
+        // Boxed: few requests go this way, and all would carry its room.
+        return Box::pin(aggregation::proxy(backend, &remote, &user, info, parts, body)).await;
+    }
+    if info.path == streams::cluster_logs::PATH {
+        return Box::pin(streams::cluster_logs::answer(backend, &user, info, query)).await;
+    }
+    if info.path.starts_with(measurements::PREFIX) {
+        return Box::pin(measurements::answer_path(backend, &user, info, query, body)).await;
+    }
     if !info.is_resource {
         let host = host(parts);
         return plain_paths::answer(backend, info, query, &parts.headers, &host);
     }
-    let (resource, bindings) = find(backend, info)?;
+    let (resource, bindings) = match find(backend, info) {
+        Ok(found) => found,
+        Err(_) => {
+            custom_resources::catch_up(backend).await?;
+            find(backend, info)?
+        }
+    };
     *labels = label(&resource, info);
+    if let Some(warning) = resource.kind.deprecation() {
+        notes.warn(warning);
+        backend.metrics.deprecated(*labels);
+    }
     let subresource = Subresource::parse(info.subresource);
     if matches!(subresource, Some(Subresource::Exec | Subresource::Attach | Subresource::PortForward)) {
-        let call = call(backend, *info, query, &user, resource, Form::Json, "", "", Bytes::new());
+        let call = call(backend, *info, query, &user, resource, Form::Json, "", "", Bytes::new(), notes);
         return streams::connect(&call, parts).await;
     }
     if subresource == Some(Subresource::Proxy) {
-        let call = call(backend, *info, query, &user, resource, Form::Json, "", "", Bytes::new());
+        let call = call(backend, *info, query, &user, resource, Form::Json, "", "", Bytes::new(), notes);
         return streams::proxy(&call, parts, body).await;
     }
     let form = answer_form(info, query, &parts.headers)?;
     let content_type = media_type(text(&parts.headers, header::CONTENT_TYPE));
     let body = read_body(info, body).await?;
     let agent = text(&parts.headers, header::USER_AGENT);
-    let call = call(backend, *info, query, &user, resource, form, &content_type, agent, body);
+    let call = call(backend, *info, query, &user, resource, form, &content_type, agent, body, notes);
+    trail.requested(&call);
     if bindings { subresources::bind_collection(&call).await } else { verbs::dispatch(&call).await }
 }
 
@@ -118,27 +197,10 @@ fn call<'a>(
     content_type: &'a str,
     agent: &'a str,
     body: Bytes,
+    notes: &'a Notes,
 ) -> Call<'a> {
     let subresource = Subresource::parse(info.subresource);
-    Call { backend, info, query, resource, subresource, user, form, content_type, agent, body }
-}
-
-fn authorize(deciders: &Parts, user: &User, info: &RequestInfo<'_>, query: &Query) -> Result<(), Status> {
-    deciders.authz.require(
-        user,
-        &Attributes {
-            verb: info.verb,
-            group: info.group,
-            version: info.version,
-            resource: info.resource,
-            subresource: info.subresource,
-            namespace: info.namespace,
-            name: info.name,
-            path: info.path,
-            is_resource: info.is_resource,
-            field_selector: query.get("fieldSelector"),
-        },
-    )
+    Call { backend, info, query, resource, subresource, user, form, content_type, agent, body, notes, fence: None }
 }
 
 /// The resource of a path; `bindings` is an older spelling of a subresource of pods.
@@ -214,7 +276,7 @@ async fn too_large(mut body: Incoming) -> Status {
     Status::too_large(BODY_BYTES_MAX)
 }
 
-async fn read_body(info: &RequestInfo<'_>, mut body: Incoming) -> Result<Bytes, Status> {
+pub(crate) async fn read_body(info: &RequestInfo<'_>, mut body: Incoming) -> Result<Bytes, Status> {
     if matches!(info.verb, "get" | "list" | "watch") || body.is_end_stream() {
         return Ok(Bytes::new());
     }

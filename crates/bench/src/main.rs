@@ -21,6 +21,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use target::Target;
 
+/// Sampan's own: with the C library's the clients take a good part of the two cores for their buffers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Args {
     /// Measure this cluster instead of starting our own; rows that start and end processes are left out

@@ -19,6 +19,8 @@ pub struct Env {
     pub(crate) homogeneous: bool,
     /// Whether constants that are patterns, durations and timestamps are checked with the types.
     pub(crate) checks_literals: bool,
+    /// Whether `cel.bind(name, value, expression)` names a value.
+    pub(crate) binds: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +52,7 @@ impl Env {
             open_structs: Vec::new(),
             homogeneous: false,
             checks_literals: false,
+            binds: false,
         }
     }
 
@@ -59,6 +62,11 @@ impl Env {
         library.rows().iter().for_each(|rows| functions.add(rows));
         self.functions = Arc::new(functions);
         self
+    }
+
+    /// With `cel.bind`, which names a value within an expression.
+    pub fn bindings(self) -> Env {
+        Env { binds: true, ..self }
     }
 
     /// With a variable of a type, and of unknown size.

@@ -1,29 +1,6 @@
 //! The names that expressions use for fields whose own names are no identifiers: `foo-bar` is `foo__dash__bar`.
 
-/// Words that no identifier may be.
-pub(crate) const RESERVED: &[&str] = &[
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "namespace",
-    "null",
-    "package",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-];
+use api::cel_names::RESERVED;
 
 /// Longest first: `__` is an escape itself.
 const SEQUENCES: &[(&str, &str)] =

@@ -62,7 +62,7 @@ pub struct Outcome<'v> {
 
 impl Program {
     pub(crate) fn compile(env: &Env, source: &str) -> Result<Program, Issues> {
-        let parsed = syntax::parse(source)?;
+        let parsed = syntax::parse(source, env.binds)?;
         let checked = check::check(env, source, &parsed.root, parsed.ids)?;
         let estimate = estimate(env, &parsed.root, &checked);
         let (root, locals) = plan::build(&parsed.root, &checked);

@@ -5,6 +5,7 @@
 //! what a schema does not bound is bounded by the largest request.
 
 use crate::types::{ObjectType, Type};
+use crate::value::opaque;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub(crate) enum Shape {
     Bytes,
     Timestamp,
     Duration,
+    Quantity,
     List { items: Arc<Schema>, identity: ListIdentity },
     Map { values: Arc<Schema> },
     Object(ObjectType),
@@ -94,6 +96,11 @@ impl Schema {
         Schema { shape: Shape::Duration, size_max: 32, bytes_min: 3 }
     }
 
+    /// An amount, such as `1Gi`.
+    pub fn quantity() -> Schema {
+        Schema { shape: Shape::Quantity, size_max: 0, bytes_min: 1 }
+    }
+
     /// A list of at most so many items.
     pub fn list(items: Arc<Schema>, items_max: Option<u64>, identity: ListIdentity) -> Schema {
         let size_max = items_max.unwrap_or((REQUEST_BYTES_MAX - 2) / (items.bytes_min + 1));
@@ -154,6 +161,7 @@ impl Schema {
             Shape::Bytes => Type::Bytes,
             Shape::Timestamp => Type::Timestamp,
             Shape::Duration => Type::Duration,
+            Shape::Quantity => Type::Opaque(opaque::QUANTITY),
             Shape::List { items, .. } => Type::list(items.value_type()),
             Shape::Map { values } => Type::map(Type::String, values.value_type()),
             Shape::Object(object) => Type::Object(object.clone()),

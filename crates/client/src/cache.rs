@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 /// Which objects of the kind; empty means all.
@@ -44,7 +44,15 @@ impl Caches {
         let mut by_kind = self.by_kind.lock();
         let entry = by_kind.entry((TypeId::of::<K>(), scope.clone())).or_insert_with(|| {
             let shared = Arc::new(Shared::<K>::default());
-            tokio::spawn(follow(Arc::downgrade(&shared), transport.clone(), scope));
+            let mut held = shared.synced.subscribe();
+            let followed = follow(Arc::downgrade(&shared), transport.clone(), scope);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = followed => {}
+                    // Nobody holds the cache any more; the next event may never come.
+                    () = async { while held.changed().await.is_ok() {} } => {}
+                }
+            });
             shared
         });
         let shared = entry.clone().downcast::<Shared<K>>().expect("keyed by the type's id");
@@ -244,9 +252,9 @@ async fn follow<K: Cached>(shared: Weak<Shared<K>>, transport: Arc<dyn Transport
             field_selector: scope.field_selector.clone(),
             resource_version: revision.clone(),
         };
-        let before = revision.clone();
+        let (before, began) = (revision.clone(), Instant::now());
         let ended = one_watch(&shared, transport.as_ref(), request, &mut revision, &mut shelf).await;
-        if revision != before {
+        if revision != before || began.elapsed() > RETRY_MOST {
             wait = RETRY_FIRST;
         }
         match ended {
@@ -319,4 +327,41 @@ struct BookmarkMeta {
     resource_version: String,
     #[serde(default)]
     annotations: HashMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::{RawEvents, Request};
+    use crate::{Client, Transport};
+    use k8s_openapi::api::core::v1::Node;
+
+    /// Whose watches are quiet.
+    struct Quiet;
+
+    #[async_trait::async_trait]
+    impl Transport for Quiet {
+        async fn call(&self, _: Request) -> Result<bytes::Bytes, Status> {
+            Err(Status::internal("not asked for"))
+        }
+
+        async fn watch(&self, _: WatchRequest) -> Result<RawEvents, Status> {
+            Ok(futures::stream::pending().boxed())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cache_that_nobody_holds_is_not_followed() {
+        let transport: Arc<dyn Transport> = Arc::new(Quiet);
+        let client = Client::new(transport.clone());
+        let cache = client.cache::<Node>();
+        tokio::task::yield_now().await;
+        drop((client, cache));
+        let alone = async {
+            while Arc::strong_count(&transport) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), alone).await.expect("the watch is given up");
+    }
 }

@@ -8,6 +8,7 @@ mod config;
 mod grouped;
 pub mod pods;
 mod remote;
+mod servers;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
@@ -19,7 +20,10 @@ pub use cached::{Cached, Labels, Meta};
 pub use config::{Config, ConfigError, Credentials};
 pub use grouped::Grouped;
 pub use pods::PodView;
-pub use remote::Remote;
-pub use transport::{EventType, PatchType, RawEvent, RawEvents, Request, Transport, Verb, WatchRequest};
+pub use remote::{EventLines, Remote, parse_event};
+pub use servers::{SERVERS_MAX, Servers};
+pub use transport::{
+    Aggregated, EventType, Foreign, ForeignRead, PatchType, RawEvent, RawEvents, Request, Transport, Verb, WatchRequest,
+};
 pub use typed::{Client, DeleteOptions, ListOptions};
-pub use unverified::{presented_certificates, unverified_tls};
+pub use unverified::{any_server, presented_certificates, unverified_tls};

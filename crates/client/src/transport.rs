@@ -108,10 +108,70 @@ pub struct RawEvent {
 /// A watch's stream; an `Err` ends it (`Expired`: list again).
 pub type RawEvents = BoxStream<'static, Result<RawEvent, Status>>;
 
+/// A kind that another server serves behind the API server.
+#[derive(Clone, Debug)]
+pub struct Foreign {
+    pub def: &'static ResourceDef,
+    /// As that server names them: `list`, `deletecollection`, …
+    pub verbs: Vec<String>,
+}
+
+/// A group version that another server answers behind the API server.
+#[derive(Clone, Debug)]
+pub struct Aggregated {
+    /// `GROUP/VERSION`.
+    pub group_version: String,
+    /// `None`: that server cannot be asked what it serves.
+    pub kinds: Option<Vec<Foreign>>,
+}
+
+/// A read of what another server serves behind the API server and no row describes: names of metrics take the place
+/// of kinds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForeignRead {
+    pub group: &'static str,
+    pub version: &'static str,
+    pub namespace: String,
+    pub resource: String,
+    /// Empty: all of them.
+    pub name: String,
+    pub subresource: String,
+    /// As a `Request`'s.
+    pub query: Vec<(&'static str, String)>,
+}
+
+impl ForeignRead {
+    /// The URL path's segments, not escaped.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        let all = [
+            "apis",
+            self.group,
+            self.version,
+            "namespaces",
+            &self.namespace,
+            &self.resource,
+            &self.name,
+            &self.subresource,
+        ];
+        all.into_iter().filter(|segment| !segment.is_empty())
+    }
+}
+
 /// Carries requests to an API server: in process or over TLS. Errors are always `Status`; what could not be
 /// delivered is `ServiceUnavailable` with the reason in its message.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     async fn call(&self, request: Request) -> Result<Bytes, Status>;
     async fn watch(&self, request: WatchRequest) -> Result<RawEvents, Status>;
+
+    /// What other servers serve behind the API server, the preferred version of each group first. Who is not in the
+    /// server's process has discovery for it.
+    async fn aggregated(&self) -> Result<Vec<Aggregated>, Status> {
+        Err(Status::not_implemented("asking what other servers serve, by this transport,"))
+    }
+
+    /// `None` where no other server serves the group in this version.
+    async fn read_foreign(&self, _read: ForeignRead) -> Result<Option<Bytes>, Status> {
+        Err(Status::not_implemented("reading what other servers serve, by this transport,"))
+    }
 }

@@ -5,6 +5,7 @@
 mod bootstrap_tokens;
 mod claim;
 mod csr;
+mod definition;
 mod deployment;
 mod disruption;
 mod endpoints;
@@ -17,11 +18,14 @@ mod node;
 mod node_ipam;
 mod node_lifecycle;
 mod pod;
+mod pod_autoscaler;
 mod pod_garbage;
+mod protection;
 mod replica_set;
 mod root_ca;
 mod scaled;
 mod service_account;
+mod storage_migration;
 mod table;
 
 pub use csr::Signer;

@@ -3,7 +3,7 @@
 use crate::csr::Signer;
 use client::Client;
 use ipnet::IpNet;
-use reconcile::{Clock, Controller, Recorder, Running, Setup};
+use reconcile::{Clock, Controller, Gauge, Recorder, Running, Setup};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +55,7 @@ const TABLE: &[Row] = &[
     Always(crate::replica_set::controller),
     Always(crate::endpoints::service::controller),
     Always(crate::endpoints::legacy::controller),
+    Always(crate::endpoints::mirror::controller),
     Always(crate::endpoints::dns::controller),
     Always(crate::service_account::controller),
     If(crate::root_ca::controller),
@@ -66,8 +67,12 @@ const TABLE: &[Row] = &[
     Always(crate::garbage::controller),
     Always(crate::namespace::controller),
     Always(crate::disruption::controller),
+    Always(crate::pod_autoscaler::controller),
     Always(crate::bootstrap_tokens::controller),
     Always(crate::event_expiry::controller),
+    Always(crate::protection::claims),
+    Always(crate::protection::volumes),
+    Always(crate::storage_migration::controller),
 ];
 
 impl Row {
@@ -100,12 +105,14 @@ impl Handle {
         futures::future::join_all(self.running.into_iter().map(Running::stop)).await;
     }
 
-    /// Prometheus samples of every controller.
-    pub fn metrics(&self) -> Result<String, std::fmt::Error> {
-        let mut text = String::new();
-        for running in &self.running {
-            running.metrics().render(running.name(), running.queue_depth(), &mut text)?;
+    /// Appends what every controller counts, in Prometheus' text format; to be asked at any time.
+    pub fn metrics(&self) -> impl Fn(&mut String) + Send + Sync + 'static {
+        let gauges: Vec<Gauge> = self.running.iter().map(Running::gauge).collect();
+        move |out| {
+            let read: Vec<_> = gauges.iter().map(Gauge::read).collect();
+            if reconcile::write_metrics(&read, out).is_err() {
+                tracing::error!("metrics of controllers did not render");
+            }
         }
-        Ok(text)
     }
 }

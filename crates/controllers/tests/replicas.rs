@@ -80,7 +80,9 @@ async fn a_thousand_replicas_come_up_once_each_however_the_watch_lags() {
     assert_eq!(fake.len::<Pod>(), 10);
     assert_eq!(fake.calls("delete pods"), 990);
     assert!(fake.len::<Event>() < 60, "events are combined: {}", fake.len::<Event>());
-    assert!(handle.metrics().unwrap().contains("workqueue_depth{name=\"replicaset\"} 0"));
+    let mut metrics = String::new();
+    handle.metrics()(&mut metrics);
+    assert!(metrics.contains("workqueue_depth{name=\"replicaset\"} 0"));
     pods.abort();
     handle.stop().await;
 }

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 const FORWARDS_MAX: usize = 1024;
 const CONNECTIONS_MAX: usize = 256;
 const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(10);
+const PORT_CHOICES_MAX: u32 = 16;
 /// Without EDNS a UDP answer has at most this many bytes.
 const UDP_BYTES_PLAIN: u16 = 512;
 /// And with it at most this many, which pass any link without fragments.
@@ -62,9 +63,7 @@ impl Dns {
         let (services, slices) = (client.cache(), client.cache());
         let mut sockets = Vec::new();
         for address in options.listen {
-            let listen = |source| DnsError::Listen { address, source };
-            let udp = UdpSocket::bind(address).await.map_err(listen)?;
-            let tcp = TcpListener::bind(udp.local_addr().map_err(listen)?).await.map_err(listen)?;
+            let (udp, tcp) = bind_both(address).await.map_err(|source| DnsError::Listen { address, source })?;
             sockets.push((Arc::new(udp), tcp));
         }
         let zone = Zone::new(domain, services.clone());
@@ -100,6 +99,21 @@ impl Dns {
                 change = slices.next() => { zone.slices.write().apply(change); }
                 change = services.next() => { zone.by_ip.write().apply(change); }
             }
+        }
+    }
+}
+
+/// One port on both protocols. Where the system chooses it (port 0) it looks at UDP alone, and what is free there may be
+/// taken on TCP: then it chooses again.
+async fn bind_both(address: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
+    let mut choices = if address.port() == 0 { PORT_CHOICES_MAX } else { 1 };
+    loop {
+        let udp = UdpSocket::bind(address).await?;
+        choices -= 1;
+        match TcpListener::bind(udp.local_addr()?).await {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && choices > 0 => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod capability;
 pub mod cgroup;
 pub mod descriptor;
 mod error;
+pub mod memory;
 pub mod mount;
 pub mod netns;
 pub mod nft;

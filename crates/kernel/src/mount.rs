@@ -44,6 +44,14 @@ pub fn is_mount_point(path: &Path) -> Result<bool> {
     Ok(table()?.iter().any(|mount| mount.target == path))
 }
 
+/// Has the kernel load a file system's module, if it is one. An error when the kernel has no such file system.
+///
+/// Several first mounts at one time would each have it loaded, and those that find it half loaded fail.
+pub fn load_file_system(name: &str) -> Result<()> {
+    let opened = rustix::mount::fsopen(name, rustix::mount::FsOpenFlags::FSOPEN_CLOEXEC);
+    opened.map(drop).map_err(|error| Error::file("use the file system", Path::new(name))(error.into()))
+}
+
 /// Mounts a tmpfs. `size_bytes_max` of 0 is the kernel's default, half of the memory.
 pub fn tmpfs(target: &Path, size_bytes_max: u64, mode: u32) -> Result<()> {
     let size = if size_bytes_max == 0 { String::new() } else { format!(",size={size_bytes_max}") };
@@ -137,6 +145,8 @@ mod tests {
             eprintln!("SKIPPED: needs root");
             return;
         }
+        load_file_system("tmpfs").unwrap();
+        assert_eq!(load_file_system("none-of-this-name").unwrap_err().errno(), Some(libc::ENODEV));
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         std::fs::create_dir(&from).unwrap();

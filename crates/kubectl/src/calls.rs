@@ -12,14 +12,29 @@ use http::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use serde_json::{Value, json};
 
-/// Objects per page of a list, as upstream asks for.
-const PAGE: &str = "500";
-
 /// Which objects of a collection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selection {
     pub(crate) labels: String,
     pub(crate) fields: String,
+    pub(crate) page: Page,
+}
+
+/// How many objects a page of a list has; 0 is all in one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page(pub(crate) i64);
+
+impl Default for Page {
+    /// As upstream asks for.
+    fn default() -> Page {
+        Page(500)
+    }
+}
+
+impl Page {
+    fn limit(self) -> String {
+        if self.0 != 0 { self.0.to_string() } else { String::new() }
+    }
 }
 
 impl Selection {
@@ -93,12 +108,12 @@ impl Context {
         extra: &[(&str, &str)],
     ) -> Result<Vec<Value>> {
         let mut pages: Vec<Value> = Vec::new();
-        let mut next = String::new();
+        let (mut next, limit) = (String::new(), selection.page.limit());
         loop {
             let query = [
                 ("labelSelector", selection.labels.as_str()),
                 ("fieldSelector", &selection.fields),
-                ("limit", PAGE),
+                ("limit", &limit),
                 ("continue", &next),
             ];
             let path = with_query(with_query(at.path(), &query), extra);
@@ -191,7 +206,7 @@ fn about_list(failure: Failure, at: At<'_>, selection: &Selection) -> Failure {
     if matches!(status.reason, Reason::BadRequest | Reason::NotFound) {
         let def = at.def;
         let resource = format!("{}/{}, Resource={}", def.group, def.version, def.plural);
-        let Selection { labels, fields } = selection;
+        let Selection { labels, fields, .. } = selection;
         status.message = if labels.is_empty() && fields.is_empty() {
             format!("Unable to list {resource:?}: {}", status.message)
         } else {

@@ -1,8 +1,10 @@
-//! Manifests: files, folders and standard input, several documents each, YAML or JSON.
+//! Manifests: files, folders, URLs and standard input, several documents each, YAML or JSON.
 //!
 //! Invariant: documents keep the order of the files and of their places in them; lists are taken apart.
 
 use crate::failure::{Failure, Result};
+use crate::kustomize;
+use crate::server::fetch;
 use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,13 +14,13 @@ const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Files {
-    /// Files or folders with manifests; `-` is standard input
+    /// Files, folders or URLs of manifests; `-` is standard input
     #[arg(short = 'f', long = "filename", value_delimiter = ',')]
     pub(crate) names: Vec<String>,
     /// Search folders below the one named too
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
-    /// A kustomization; not built
+    /// The folder of a kustomization
     #[arg(short = 'k', long)]
     pub(crate) kustomize: Option<PathBuf>,
 }
@@ -36,15 +38,13 @@ pub(crate) struct Document {
     pub(crate) object: Value,
 }
 
-pub(crate) fn read(files: &Files) -> Result<Vec<Document>> {
-    if files.kustomize.is_some() {
-        let text =
-            "kustomizations (-k) are not built into sampan's kubectl yet; render them with kustomize and use -f -";
-        return Err(Failure::message(text));
+pub(crate) async fn read(files: &Files) -> Result<Vec<Document>> {
+    if let Some(folder) = &files.kustomize {
+        return kustomized(files, folder);
     }
     let mut documents = Vec::new();
     for name in &files.names {
-        for (source, text) in texts(name, files.recursive)? {
+        for (source, text) in texts(name, files.recursive).await? {
             for object in parse(&text, &source)? {
                 flatten(&source, object, &mut documents)?;
             }
@@ -53,7 +53,31 @@ pub(crate) fn read(files: &Files) -> Result<Vec<Document>> {
     Ok(documents)
 }
 
-fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>> {
+fn kustomized(files: &Files, folder: &Path) -> Result<Vec<Document>> {
+    if !files.names.is_empty() {
+        return Err(Failure::message("only one of -f or -k can be specified"));
+    }
+    if files.recursive {
+        return Err(Failure::message("the -k flag can't be used with -f or -R"));
+    }
+    let built = kustomize::build(folder, false, kustomize::Helm::default())?;
+    for warning in &built.warnings {
+        eprintln!("{warning}");
+    }
+    let source = folder.display().to_string();
+    Ok(built.objects.into_iter().map(|object| Document { source: source.clone(), object }).collect())
+}
+
+/// The texts of files as they are.
+pub(crate) async fn read_raw(files: &Files) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for name in &files.names {
+        all.extend(texts(name, files.recursive).await?.into_iter().map(|(_, text)| text));
+    }
+    Ok(all)
+}
+
+async fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>> {
     if name == "-" {
         let mut text = String::new();
         let read = std::io::stdin().read_to_string(&mut text);
@@ -61,8 +85,7 @@ fn texts(name: &str, recursive: bool) -> Result<Vec<(String, String)>> {
         return Ok(vec![("STDIN".to_owned(), text)]);
     }
     if name.starts_with("http://") || name.starts_with("https://") {
-        let text = format!("reading {name}: URLs are not built into sampan's kubectl yet; fetch it and use -f -");
-        return Err(Failure::message(text));
+        return Ok(vec![(name.to_owned(), fetch(name).await?)]);
     }
     let path = Path::new(name);
     if !path.exists() {
@@ -109,6 +132,15 @@ fn walk(folder: &Path, recursive: bool, paths: &mut Vec<PathBuf>) -> Result<()> 
 
 /// Every document that is not empty.
 pub(crate) fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
+    parse_as(text, source, false)
+}
+
+/// Where `yes` and `off` are texts, as kustomize reads objects.
+pub(crate) fn parse_strict(text: &str, source: &str) -> Result<Vec<Value>> {
+    parse_as(text, source, true)
+}
+
+fn parse_as(text: &str, source: &str, strict_booleans: bool) -> Result<Vec<Value>> {
     let failed = |error: &dyn std::fmt::Display| Failure::message(format!("error parsing {source}: {error}"));
     if text.trim_start().starts_with('{') {
         let documents: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
@@ -120,6 +152,7 @@ pub(crate) fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     let options = serde_saphyr::options! {
         // Modes of volumes: 0644.
         legacy_octal_numbers: true,
+        strict_booleans: strict_booleans,
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
         with_snippet: false,
     };
@@ -188,8 +221,8 @@ mod tests {
         assert!(parse("a: [", "x.yaml").unwrap_err().report().starts_with("error: error parsing x.yaml: "));
     }
 
-    #[test]
-    fn folders_are_read_by_name_and_lists_taken_apart() {
+    #[tokio::test]
+    async fn folders_are_read_by_name_and_lists_taken_apart() {
         let folder = tempfile::tempdir().unwrap();
         let object = |name: &str| format!("apiVersion: v1\nkind: A\nmetadata: {{name: {name}}}\n");
         std::fs::create_dir(folder.path().join("b")).unwrap();
@@ -205,21 +238,20 @@ mod tests {
         ] {
             std::fs::write(folder.path().join(file), text).unwrap();
         }
-        let names = |recursive| {
+        let names = async |recursive| {
             let files = Files { names: vec![folder.path().display().to_string()], recursive, kustomize: None };
-            let documents = read(&files).unwrap();
+            let documents = read(&files).await.unwrap();
             documents.iter().map(|document| crate::calls::name_of(&document.object).to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(names(false), ["a", "c"]);
-        assert_eq!(names(true), ["a", "b", "c"]);
+        assert_eq!(names(false).await, ["a", "c"]);
+        assert_eq!(names(true).await, ["a", "b", "c"]);
     }
 
-    #[test]
-    fn what_cannot_be_read_says_why() {
-        let error = |name: &str| read(&Files { names: vec![name.into()], ..Files::default() }).unwrap_err().report();
-        assert_eq!(error("/nowhere.yaml"), "error: the path \"/nowhere.yaml\" does not exist");
-        assert!(error("https://x/y").contains("URLs are not built"));
-        let files = Files { kustomize: Some(".".into()), ..Files::default() };
-        assert!(read(&files).unwrap_err().report().contains("(-k) are not built"));
+    #[tokio::test]
+    async fn what_cannot_be_read_says_why() {
+        let missing = Files { names: vec!["/nowhere.yaml".into()], ..Files::default() };
+        assert_eq!(read(&missing).await.unwrap_err().report(), "error: the path \"/nowhere.yaml\" does not exist");
+        let files = Files { kustomize: Some("/nowhere".into()), ..Files::default() };
+        assert!(read(&files).await.unwrap_err().report().contains("evalsymlink failure on '/nowhere'"));
     }
 }

@@ -226,7 +226,7 @@ fn subresources_of<'a>(names: impl Iterator<Item = &'a str>) -> &'static [Subres
 }
 
 /// Rows hold texts that live as long as the program, which is a command: there is nothing to give back.
-fn intern(text: &str) -> &'static str {
+pub(crate) fn intern(text: &str) -> &'static str {
     Box::leak(text.to_owned().into_boxed_str())
 }
 

@@ -1,11 +1,13 @@
 //! What arguments mean: `TYPE`, `TYPE NAME…`, `TYPE/NAME…`, files, or a selection of objects.
 
-use crate::calls::{At, Selection, name_of, namespace_of};
+use crate::calls::{At, Page, Selection, name_of, namespace_of};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::manifest::{self, Document, Files};
 use crate::resources::kind_name;
 use api::ResourceDef;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
 /// One object by name.
@@ -90,7 +92,7 @@ pub(crate) struct Wanted {
 /// The objects of manifests; one that cannot be placed does not hold the others up.
 pub(crate) async fn of_files(context: &Context, files: &Files) -> Result<(Vec<Wanted>, Vec<Failure>)> {
     let (mut wanted, mut failures) = (Vec::new(), Vec::new());
-    for document in manifest::read(files)? {
+    for document in manifest::read(files).await? {
         match place(context, document).await {
             Ok(one) => wanted.push(one),
             Err(failure @ Failure::Message(_)) => failures.push(failure),
@@ -165,9 +167,11 @@ pub(crate) struct Choice {
     /// In every namespace
     #[arg(short = 'A', long)]
     pub(crate) all_namespaces: bool,
+    #[arg(skip)]
+    pub(crate) page: Page,
 }
 
-const NOTHING_NAMED: &str = "You must provide one or more resources by argument or filename.\n\
+pub(crate) const NOTHING_NAMED: &str = "You must provide one or more resources by argument or filename.\n\
     Example resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'";
 
 impl Choice {
@@ -201,12 +205,47 @@ impl Choice {
         }
     }
 
+    /// The objects themselves; with `local` as manifests have them.
+    pub(crate) async fn objects(&self, context: &Context, local: bool) -> Result<Vec<(Target, Value)>> {
+        if local {
+            let (wanted, failures) = of_files(context, &self.files).await?;
+            Failure::of_all(failures)?;
+            return Ok(wanted.into_iter().map(|wanted| (wanted.target, wanted.document.object)).collect());
+        }
+        let mut objects = Vec::new();
+        for target in self.targets(context).await? {
+            let object = context.get(target.at()).await?;
+            objects.push((target, object));
+        }
+        Ok(objects)
+    }
+
+    /// Returns when one object of a selection is there; at once where nothing is selected.
+    pub(crate) async fn appear(&self, context: &Context) -> Result<()> {
+        let Named::Kinds(kinds) = parse(context, &self.arguments).await? else { return Ok(()) };
+        let selection = self.selection();
+        let is_there = async |def: &'static ResourceDef| {
+            let mut look = |object: Option<&Value>| Ok(object.map(|_| ()));
+            crate::follow::until_any(context, self.collection(context, def), &selection, &mut look).await
+        };
+        let mut waits: FuturesUnordered<_> = kinds.iter().map(|def| is_there(def)).collect();
+        waits.next().await.unwrap_or(Ok(()))
+    }
+
+    fn selection(&self) -> Selection {
+        Selection { labels: self.selector.clone(), fields: self.field_selector.clone(), page: self.page }
+    }
+
+    fn collection<'a>(&self, context: &'a Context, def: &'static ResourceDef) -> At<'a> {
+        let namespace = if self.all_namespaces || !def.namespaced() { "" } else { &context.namespace };
+        At::collection(def, namespace)
+    }
+
     async fn listed(&self, context: &Context, kinds: &[&'static ResourceDef]) -> Result<Vec<Target>> {
-        let selection = Selection { labels: self.selector.clone(), fields: self.field_selector.clone() };
+        let selection = self.selection();
         let mut targets = Vec::new();
         for def in kinds {
-            let namespace = if self.all_namespaces || !def.namespaced() { "" } else { &context.namespace };
-            let listed = context.list(At::collection(def, namespace), &selection).await?;
+            let listed = context.list(self.collection(context, def), &selection).await?;
             targets.extend(listed.items.iter().map(|object| Target::of(def, object)));
         }
         Ok(targets)

@@ -100,14 +100,13 @@ pub(crate) fn default_container(context: &Context, pod: &Value) -> Result<String
     let main = containers(pod, false);
     let first = main.first().ok_or_else(|| Failure::message(format!("pod {} has no containers", name_of(pod))))?;
     if all.len() > 1 {
-        let init = all.len() - main.len();
-        let described = all.iter().enumerate().map(|(index, name)| match index {
-            index if index < init && !main.contains(name) => format!("{name} (init)"),
-            _ => name.clone(),
-        });
-        // Upstream lists the main containers first.
-        let (mut described, mut others): (Vec<String>, Vec<String>) = described.partition(|name| main.contains(name));
-        described.append(&mut others);
+        let of = |list: &str, kind: &str| {
+            let containers = pod.pointer(list).and_then(Value::as_array).into_iter().flatten();
+            containers.map(|one| format!("{}{kind}", text(one, "/name"))).collect::<Vec<_>>()
+        };
+        let mut described = of("/spec/containers", "");
+        described.extend(of("/spec/initContainers", " (init)"));
+        described.extend(of("/spec/ephemeralContainers", " (ephem)"));
         context.remark(format_args!("Defaulted container {first:?} out of: {}", described.join(", ")))?;
     }
     Ok(first.clone())

@@ -7,6 +7,7 @@ use crate::cri_request::dns::{ClusterDns, HostDns};
 use crate::dirs::Dirs;
 use crate::images::Puller;
 use crate::logs::rotation;
+use crate::making::Making;
 use crate::node::machine::Machine;
 use crate::node::pressure::{self, Pressure};
 use crate::node::registration::Registration;
@@ -14,7 +15,9 @@ use crate::node::{lease, status};
 use crate::objects::Namespaces;
 use crate::options::{Options, Serving};
 use crate::pod_machine::Facts;
+use crate::probe_counts::ProbeCounts;
 use crate::router::{Pods, Router, runtime_events};
+use crate::running::Running;
 use crate::server::{Server, ServerError, acceptor};
 use crate::worker::observe;
 use client::{Cache, CacheScope};
@@ -34,7 +37,7 @@ const STATUS_WRITES_MAX: usize = 32;
 const STARTS_MAX: usize = 16;
 /// Nudges of the runtime that may wait for the router.
 const NUDGES: usize = 1024;
-const ROTATION_LOOK: Duration = Duration::from_secs(10);
+const ROTATION_FIRST_LOOK: Duration = Duration::from_secs(10);
 /// Between two tries to learn what the runtime holds when the node begins.
 const RUNTIME_RETRY: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,7 @@ pub struct Kubelet {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     port: u16,
+    running: Running,
 }
 
 impl Kubelet {
@@ -82,7 +86,13 @@ impl Kubelet {
 
         let pods = start_pods(&context, &options, &mut tasks, &stopped);
         let (pressure, pressed) = watch::channel(Pressure::default());
-        tasks.spawn(pressure::run(context.clone(), pods.clone(), pressure, stopped.clone()));
+        tasks.spawn(pressure::run(
+            context.clone(),
+            options.eviction_hard.clone(),
+            pods.clone(),
+            pressure,
+            stopped.clone(),
+        ));
         let registration = Registration {
             context: context.clone(),
             identity: status::Identity {
@@ -106,17 +116,23 @@ impl Kubelet {
             stopped.clone(),
         )));
         tasks.spawn(rotate_logs(context.clone(), pods.clone(), stopped.clone()));
+        let running = Running { context: context.clone(), pods: pods.clone() };
         serve(&options, Server::new(context, pods)?, listener, &mut tasks, &stopped)?;
         if let Some(identity) = options.tls.client_identity.clone() {
             let kept = kept(&options, Purpose::Client);
             tasks.spawn(Box::pin(certificates::keep(kept, identity, stopped.clone())));
         }
-        Ok(Kubelet { stop, tasks, port })
+        Ok(Kubelet { stop, tasks, port, running })
     }
 
     /// Where the server listens.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Tells what runs here.
+    pub fn running(&self) -> Running {
+        self.running.clone()
     }
 
     /// Returns when a task ended that should not have: the node is no longer whole.
@@ -126,7 +142,7 @@ impl Kubelet {
         }
     }
 
-    /// Ends the agent. Containers run on, and the next start finds them.
+    /// Ends the agent. Containers run on, and the next start finds them; what is being made is made first.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
@@ -134,6 +150,7 @@ impl Kubelet {
                 tracing::warn!(%error, "a task of the node failed at its end");
             }
         }
+        self.running.context.making.end().await;
     }
 }
 
@@ -150,7 +167,7 @@ fn context(options: &Options, runtime_name: &str) -> Result<Context, StartError>
     Ok(Context {
         node_name: options.node_name.clone(),
         facts: Arc::new(Facts { host_ips: texts(&options.node_ips), runtime_name: runtime_name.to_owned() }),
-        machine: Machine::read(&options.data_dir),
+        machine: Machine::read(&options.data_dir, &options.eviction_hard),
         runtime: options.runtime.clone(),
         client: client.clone(),
         services: client.cache::<Service>(),
@@ -161,8 +178,12 @@ fn context(options: &Options, runtime_name: &str) -> Result<Context, StartError>
         cgroups,
         dns: ClusterDns { servers: texts(&options.cluster_dns), domain: options.cluster_domain.clone(), host },
         isolation: options.isolation.clone(),
+        usage: options.usage.clone(),
+        archive: options.archive.clone(),
         status_writes: Semaphore::new(STATUS_WRITES_MAX),
         starts: Semaphore::new(STARTS_MAX),
+        making: Making::default(),
+        probes: ProbeCounts::default(),
     })
 }
 
@@ -209,13 +230,14 @@ async fn begin(
 }
 
 async fn rotate_logs(context: Arc<Context>, pods: Pods, mut stop: watch::Receiver<bool>) {
+    let mut next = ROTATION_FIRST_LOOK;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(ROTATION_LOOK) => {}
+            () = tokio::time::sleep(next) => {}
             _ = stop.changed() => return,
         }
         let live = pods.live_logs(&context).await;
-        rotation::rotate_all(&context, live, Timestamp::now()).await;
+        next = rotation::rotate_all(&context, live, Timestamp::now()).await;
     }
 }
 

@@ -6,11 +6,16 @@ use crate::pod;
 use crate::pod::qos::{self, Qos};
 use crate::pod::resources::{CPU_PERIOD_US, cpu_quota_us, cpu_shares, pod_limits, pod_requests};
 use k8s_openapi::api::core::v1::Pod;
-use kernel::cgroup::{Cgroup, Limits};
+use kernel::cgroup::{Cgroup, Layout, Limits};
 use std::time::Duration;
 
 /// How long the last processes of a pod may take to die once killed.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether all of the machine's controllers are in the v2 tree.
+pub(crate) fn are_unified() -> bool {
+    Layout::detect().is_ok_and(Layout::is_v2)
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Cgroups {

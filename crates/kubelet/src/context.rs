@@ -4,11 +4,14 @@ use crate::cgroups::Cgroups;
 use crate::cri_request::dns::ClusterDns;
 use crate::dirs::Dirs;
 use crate::images::Puller;
+use crate::making::Making;
 use crate::node::machine::Machine;
 use crate::objects::Namespaces;
 use crate::options::Isolation;
 use crate::pod::containers::field_path;
 use crate::pod_machine::{Facts, Note};
+use crate::probe_counts::ProbeCounts;
+use crate::running::Usage;
 use client::{Cache, Client};
 use cri::Runtime;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -30,10 +33,14 @@ pub(crate) struct Context {
     pub(crate) cgroups: Cgroups,
     pub(crate) dns: ClusterDns,
     pub(crate) isolation: Option<Arc<dyn Isolation>>,
+    pub(crate) usage: Option<Arc<dyn Usage>>,
+    pub(crate) archive: Option<Arc<::logs::Archive>>,
     /// Status writes at one time.
     pub(crate) status_writes: Semaphore,
     /// Containers being made at one time: more only take turns on the same disks and locks.
     pub(crate) starts: Semaphore,
+    pub(crate) making: Making,
+    pub(crate) probes: ProbeCounts,
 }
 
 impl Context {

@@ -1,6 +1,8 @@
 //! What a node is told when it begins.
 
 use crate::certificates::Identity;
+use crate::node::thresholds::Thresholds;
+use crate::running::Usage;
 use async_trait::async_trait;
 use client::Client;
 use cri::Runtime;
@@ -24,6 +26,8 @@ pub struct Options {
     /// The cgroup above `kubepods`, `/` or an absolute path.
     pub cgroup_root: String,
     pub max_pods: usize,
+    /// Below which the node is under pressure.
+    pub eviction_hard: Thresholds,
     /// Empty: pods get the host's DNS.
     pub cluster_dns: Vec<IpAddr>,
     pub cluster_domain: String,
@@ -37,6 +41,10 @@ pub struct Options {
     pub network_ready: watch::Receiver<bool>,
     /// `None`: pods start as soon as they have an address.
     pub isolation: Option<Arc<dyn Isolation>>,
+    /// `None`: nothing measures this node, and its pages of usage say so.
+    pub usage: Option<Arc<dyn Usage>>,
+    /// Where logs go when their pods are gone, searched with those that are there; `None`: they go with their pods.
+    pub archive: Option<Arc<logs::Archive>>,
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<Taint>,
 }
@@ -75,6 +83,7 @@ impl Options {
             data_dir: PathBuf::from("/var/lib/sampan/kubelet"),
             cgroup_root: "/".to_owned(),
             max_pods: 1000,
+            eviction_hard: Thresholds::default(),
             cluster_dns: Vec::new(),
             cluster_domain: "cluster.local".to_owned(),
             tls,
@@ -83,6 +92,8 @@ impl Options {
             lease_duration: Duration::from_secs(40),
             network_ready: watch::channel(true).1,
             isolation: None,
+            usage: None,
+            archive: None,
             labels: BTreeMap::new(),
             taints: Vec::new(),
         }

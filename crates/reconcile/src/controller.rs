@@ -234,8 +234,9 @@ impl Running {
         &self.metrics
     }
 
-    pub fn queue_depth(&self) -> usize {
-        self.queue.depth()
+    /// What tells of it, and may outlive it.
+    pub fn gauge(&self) -> Gauge {
+        Gauge { name: self.name, metrics: self.metrics.clone(), queue: self.queue.clone() }
     }
 
     /// Lets reconciles that run end, and starts no more.
@@ -246,6 +247,21 @@ impl Running {
                 tracing::error!(controller = self.name, %error, "a controller's task failed");
             }
         }
+    }
+}
+
+/// A controller's figures.
+#[derive(Clone)]
+pub struct Gauge {
+    name: &'static str,
+    metrics: Arc<Metrics>,
+    queue: Arc<Queue>,
+}
+
+impl Gauge {
+    /// Name, counters, and the queue's depth now.
+    pub fn read(&self) -> (&str, &Metrics, usize) {
+        (self.name, &self.metrics, self.queue.depth())
     }
 }
 

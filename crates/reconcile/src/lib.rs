@@ -19,10 +19,11 @@ mod unseen;
 pub use batch::{IN_FLIGHT_MAX, in_batches};
 pub use clock::Clock;
 pub use context::Context;
-pub use controller::{Controller, Feed, Running, Setup, each, owned_by};
+pub use controller::{Controller, Feed, Gauge, Running, Setup, each, owned_by};
 pub use events::{Recorder, Severity};
+pub use exposition::Histogram;
 pub use index::Index;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, write as write_metrics};
 pub use queue::Queue;
 
 use async_trait::async_trait;

@@ -169,7 +169,7 @@ async fn failures_are_retried_with_backoff_and_delays_are_kept() {
     assert_eq!(runs.load(Ordering::SeqCst), 5);
     assert_eq!(running.metrics().errors(), 3);
     let mut text = String::new();
-    running.metrics().render("failing", running.queue_depth(), &mut text).unwrap();
+    reconcile::write_metrics(&[running.gauge().read()], &mut text).unwrap();
     assert!(text.contains("sampan_reconcile_errors_total{name=\"failing\"} 3\n"), "{text}");
     running.stop().await;
     client.create(&map("b", 0)).await.unwrap();

@@ -4,6 +4,7 @@
 //! follower fell behind the store's history it loads anew and all watches start over (410); when the store is lost
 //! every waiting and later request is told so.
 
+use crate::charge;
 use crate::event::Event;
 use crate::registry::{Inner, RegistryError};
 use crate::resource::{Resource, Snapshot};
@@ -12,27 +13,45 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use store::{Revision, StoreError, Watch};
 
-/// Everything the registry reads lies below this.
-pub(crate) const ROOT: &str = "/";
+/// All that the store has: objects' keys begin with a slash, and what stands beside them is followed as well, since a
+/// commit of nothing else must count as reached, too.
+pub(crate) const ROOT: &str = "";
 
 /// Reads the whole state and opens the watch that continues it.
 pub(crate) async fn load(inner: &Inner) -> Result<Box<dyn Watch>, RegistryError> {
     let store = |attempted| move |source| RegistryError::Store { attempted, source };
     let state = inner.store.range(ROOT, None, 0, None).await.map_err(store("reading the stored state"))?;
-    let mut by_resource: HashMap<(&str, &str), imbl::OrdMap<_, _>> = HashMap::new();
+    let mut by_resource: HashMap<(&str, &str), Snapshot> = HashMap::new();
+    let mut charged = Vec::new();
     for item in state.items {
+        if charge::is_key(&item.key) {
+            charged.push((item.key.clone(), Some(item.modified)));
+        }
         let Some(resource) = inner.resource_of_key(&item.key) else {
-            tracing::debug!(key = %item.key, "a stored object of a kind that is not served is left alone");
+            if item.key.starts_with('/') {
+                tracing::debug!(key = %item.key, "a stored object of a kind that is not served is left alone");
+            }
             continue;
         };
-        let entry = resource.entry(item.key.clone(), item.modified, item.value, None)?;
+        let snapshot = by_resource.entry((resource.def.group, resource.def.plural)).or_default();
+        let entry = match resource.read(item.key.clone(), item.modified, item.value, None) {
+            Ok(entry) => entry,
+            Err(reason) => {
+                tracing::error!(key = %item.key, %reason, "a stored object cannot be read");
+                snapshot.unreadable.insert(item.key, reason);
+                continue;
+            }
+        };
         observe(&resource, None, Some(&entry))
             .map_err(|source| RegistryError::Undecodable { key: item.key.to_string(), source })?;
-        by_resource.entry((resource.def.group, resource.def.plural)).or_default().insert(item.key, entry);
+        snapshot.objects.insert(item.key, entry);
     }
     for (name, resource) in inner.all().iter() {
-        resource.load(state.revision, by_resource.remove(name).unwrap_or_default());
+        let found = by_resource.remove(name).unwrap_or_default();
+        resource.load(Snapshot { revision: state.revision, ..found });
     }
+    inner.charged.clear();
+    inner.charged.observe(charged);
     *inner.loaded.lock() = state.revision;
     inner.progress.advance(state.revision);
     inner.store.watch(ROOT, state.revision).await.map_err(store("watching the store"))
@@ -78,23 +97,40 @@ struct Part {
     resource: Arc<Resource>,
     snapshot: Snapshot,
     events: Vec<Arc<Event>>,
+    /// Something came that cannot be read: whoever watches begins anew.
+    broken: bool,
 }
 
 fn apply(inner: &Inner, batch: Vec<store::Event>) -> Result<(), RegistryError> {
     let mut parts: Vec<Part> = Vec::new();
-    let mut reached = Revision(0);
+    let (mut reached, mut charged) = (Revision(0), Vec::new());
     for change in batch {
         reached = reached.max(change.revision);
+        if charge::is_key(&change.key) {
+            charged.push((change.key.clone(), change.value.as_ref().map(|_| change.revision)));
+        }
         let Some(part) = part_of(inner, &mut parts, &change.key) else { continue };
         if change.revision <= part.resource.loaded() {
             continue;
         }
+        if !part.snapshot.unreadable.is_empty() {
+            part.snapshot.unreadable.remove(&change.key);
+        }
         let objects = &mut part.snapshot.objects;
         let (before, after) = match change.value {
             Some(value) => {
-                let selectable = inner.prepared.find(&value);
-                let after = part.resource.entry(change.key.clone(), change.revision, value, selectable)?;
-                (objects.insert(change.key, after.clone()), Some(after))
+                let selectable = inner.prepared.find(&value, part.resource.edition);
+                match part.resource.read(change.key.clone(), change.revision, value, selectable) {
+                    Ok(after) => (objects.insert(change.key, after.clone()), Some(after)),
+                    Err(reason) => {
+                        tracing::error!(key = %change.key, %reason, "a stored object cannot be read");
+                        objects.remove(&change.key);
+                        part.snapshot.unreadable.insert(change.key, reason);
+                        part.snapshot.revision = change.revision;
+                        part.broken = true;
+                        continue;
+                    }
+                }
             }
             None => (objects.remove(&change.key), None),
         };
@@ -104,7 +140,10 @@ fn apply(inner: &Inner, batch: Vec<store::Event>) -> Result<(), RegistryError> {
         }
     }
     for part in parts {
-        part.resource.apply(part.snapshot, &part.events);
+        match part.broken {
+            true => part.resource.load(part.snapshot),
+            false => part.resource.apply(part.snapshot, &part.events),
+        }
         for event in &part.events {
             let told = observe(&part.resource, event.before.as_deref(), event.after.as_deref());
             told.map_err(|source| RegistryError::Undecodable {
@@ -113,6 +152,7 @@ fn apply(inner: &Inner, batch: Vec<store::Event>) -> Result<(), RegistryError> {
             })?;
         }
     }
+    inner.charged.observe(charged);
     inner.progress.advance(reached);
     Ok(())
 }
@@ -123,7 +163,7 @@ fn part_of<'a>(inner: &Inner, parts: &'a mut Vec<Part>, key: &str) -> Option<&'a
         None => {
             let resource = inner.resource_of_key(key)?;
             let snapshot = Snapshot::clone(&resource.snapshot());
-            parts.push(Part { resource, snapshot, events: Vec::new() });
+            parts.push(Part { resource, snapshot, events: Vec::new(), broken: false });
             parts.len() - 1
         }
     };

@@ -16,7 +16,11 @@ use store::{Key, Revision};
 pub struct Entry {
     key: Key,
     /// Where the resource's prefix ends and `namespace/name` begins.
-    prefix_len: u32,
+    prefix_len: u16,
+    /// The store has the same object as its kind had it before.
+    is_rewritten: bool,
+    /// How many bytes of `value`, behind its brace, say what kind it is; 0 where they stand elsewhere.
+    type_len: u8,
     /// Where in `value` the metadata's first field begins.
     splice: u32,
     pub revision: Revision,
@@ -35,6 +39,9 @@ const FIELD: &[u8] = b"\"resourceVersion\":\"";
 /// The field, its closing quote and the comma after it.
 const SPLICED_LEN: usize = FIELD.len() + 2;
 
+/// Of a stored object's head what does not say its kind: its brace, and `"metadata":{`.
+const BRACE_AND_METADATA_LEN: usize = 1 + br#""metadata":{"#.len();
+
 impl Entry {
     /// `head` is how objects of the resource begin, up to the metadata's brace.
     pub(crate) fn new(
@@ -44,12 +51,28 @@ impl Entry {
         revision: Revision,
         value: Bytes,
     ) -> Result<Entry, NotAnObject> {
-        let splice = if value.starts_with(head) { Some(head.len()) } else { json::metadata_start(&value) };
+        let (splice, type_len) = if value.starts_with(head) {
+            (Some(head.len()), head.len().saturating_sub(BRACE_AND_METADATA_LEN))
+        } else {
+            (json::metadata_start(&value), json::type_len(&value))
+        };
         let Some(splice) = splice.and_then(|splice| u32::try_from(splice).ok()) else {
             return Err(NotAnObject { key });
         };
-        let prefix_len = u32::try_from(prefix_len).expect("a resource's prefix is short");
-        Ok(Entry { key, prefix_len, splice, revision, value, selectable: OnceLock::new() })
+        let prefix_len = u16::try_from(prefix_len).expect("a resource's prefix is short");
+        // One that is longer than any built-in kind's is left where it is.
+        let type_len = u8::try_from(type_len).unwrap_or_default();
+        let selectable = OnceLock::new();
+        Ok(Entry { key, prefix_len, is_rewritten: false, type_len, splice, revision, value, selectable })
+    }
+
+    pub(crate) fn rewritten(self, is_rewritten: bool) -> Entry {
+        Entry { is_rewritten, ..self }
+    }
+
+    /// Whether the store has it in other bytes, so that writing the same again is a change.
+    pub(crate) fn is_rewritten(&self) -> bool {
+        self.is_rewritten
     }
 
     pub(crate) fn with_selectable(self, selectable: Option<Arc<Selectable>>) -> Entry {
@@ -92,10 +115,26 @@ impl Entry {
         self.write_json_at(self.revision, out);
     }
 
+    /// The length of what `write_item` appends.
+    pub fn item_len(&self) -> usize {
+        self.json_len() - usize::from(self.type_len)
+    }
+
+    /// As `write_json`, but without `apiVersion` and `kind`: as items of a list of one kind read.
+    pub fn write_item(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        self.write_behind(1 + usize::from(self.type_len), self.revision, out);
+    }
+
     /// As `write_json`, with another revision: a deleted object carries the revision of its deletion.
     pub(crate) fn write_json_at(&self, revision: Revision, out: &mut Vec<u8>) {
+        self.write_behind(0, revision, out);
+    }
+
+    /// Appends what stands behind so many bytes of the value, the revision spliced in.
+    fn write_behind(&self, skipped: usize, revision: Revision, out: &mut Vec<u8>) {
         let (before, after) = self.value.split_at(self.splice as usize);
-        out.extend_from_slice(before);
+        out.extend_from_slice(&before[skipped..]);
         out.extend_from_slice(FIELD);
         out.extend_from_slice(itoa::Buffer::new().format(revision.0).as_bytes());
         // Metadata is never empty: every object has a name.

@@ -5,12 +5,20 @@
 use crate::applier::ROOT;
 use crate::event::Event;
 use crate::registry::{Inner, store_status};
+use crate::resource::Resource;
 use api::Status;
 use std::collections::HashMap;
 use std::sync::Arc;
-use store::{Key, KeyValue, Revision, StoreError, Watch};
+use store::{KeyValue, Revision, StoreError, Watch};
 
-type ByResource = HashMap<(&'static str, &'static str), Vec<Arc<Event>>>;
+/// A resource's events, and after which revision they are complete, where that is later than for others.
+#[derive(Default)]
+struct Past {
+    events: Vec<Arc<Event>>,
+    floor: Revision,
+}
+
+type ByResource = HashMap<(&'static str, &'static str), Past>;
 
 /// Makes the logs reach back as far as the store does; once.
 pub(crate) async fn recall(inner: &Inner) -> Result<(), Status> {
@@ -30,14 +38,15 @@ async fn read(inner: &Inner) -> Result<(), Status> {
         for event in events {
             reached = event.revision;
             if reached <= until {
-                collect(inner, &mut by_resource, event)?;
+                collect(inner, &mut by_resource, event);
             }
         }
     }
     for (name, resource) in inner.all().iter() {
         // A log that was cut off and loaded anew since begins elsewhere; it stays as it is.
         if resource.log_floor() == until {
-            resource.prepend_history(by_resource.remove(name).unwrap_or_default(), floor);
+            let past = by_resource.remove(name).unwrap_or_default();
+            resource.prepend_history(past.events, past.floor.max(floor));
         }
     }
     Ok(())
@@ -57,20 +66,26 @@ async fn oldest_watch(inner: &Inner) -> Result<Option<(Box<dyn Watch>, Revision)
     Ok(None)
 }
 
-fn collect(inner: &Inner, by_resource: &mut ByResource, event: store::Event) -> Result<(), Status> {
-    let Some(resource) = inner.resource_of_key(&event.key) else { return Ok(()) };
-    let entry = |key: Key, revision, value| resource.entry(key, revision, value, None).map_err(Status::internal);
+fn collect(inner: &Inner, by_resource: &mut ByResource, event: store::Event) {
+    let Some(resource) = inner.resource_of_key(&event.key) else { return };
+    let past = by_resource.entry((resource.def.group, resource.def.plural)).or_default();
+    let revision = event.revision;
+    match read_event(&resource, event) {
+        Ok(event) => past.events.extend(event),
+        // Of what cannot be read nothing can be told: the past begins after it.
+        Err(_) => *past = Past { events: Vec::new(), floor: revision },
+    }
+}
+
+fn read_event(resource: &Resource, event: store::Event) -> Result<Option<Arc<Event>>, Arc<str>> {
     let before = match event.previous {
-        Some(KeyValue { key, value, modified, .. }) => Some(entry(key, modified, value)?),
+        Some(KeyValue { key, value, modified, .. }) => Some(resource.read(key, modified, value, None)?),
         None => None,
     };
     let after = match event.value {
-        Some(value) => Some(entry(event.key, event.revision, value)?),
+        Some(value) => Some(resource.read(event.key, event.revision, value, None)?),
         None => None,
     };
-    if before.is_some() || after.is_some() {
-        let event = Arc::new(Event::new(event.revision, before, after));
-        by_resource.entry((resource.def.group, resource.def.plural)).or_default().push(event);
-    }
-    Ok(())
+    let told = before.is_some() || after.is_some();
+    Ok(told.then(|| Arc::new(Event::new(event.revision, before, after))))
 }

@@ -82,13 +82,28 @@ pub(crate) fn metadata_start(json: &[u8]) -> Option<usize> {
     (json.get(value) == Some(&b'{') && json.get(value + 1) == Some(&b'"')).then_some(value + 1)
 }
 
+/// How many bytes `apiVersion` and `kind` take, commas included, where the object begins with them and `metadata` is next.
+pub(crate) fn type_len(json: &[u8]) -> usize {
+    let mut members = members(json);
+    let mut starts_of = |name: &str| members.next().filter(|own| own.name == name.as_bytes()).map(|own| own.start);
+    match ["apiVersion", "kind", "metadata"].map(&mut starts_of) {
+        [Some(first), Some(_), Some(metadata)] => metadata - first,
+        _ => 0,
+    }
+}
+
 const MANAGED_FIELDS: &[u8] = b"\"managedFields\":";
 
 /// The object as it is stored: no `resourceVersion`, `metadata` right after `apiVersion` and `kind`, and in it the
 /// managed fields (their JSON array, empty for none) before all else. The object itself has none.
 pub(crate) fn stored(object: &mut dyn Object, managed_fields: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
     object.meta_mut().resource_version = None;
-    let mut json = metadata_first(object.encode()?);
+    Ok(with_managed_fields(object.encode()?, managed_fields))
+}
+
+/// An object's JSON with `metadata` where the splice needs it, and in it these managed fields before all else.
+pub(crate) fn with_managed_fields(json: Vec<u8>, managed_fields: &[u8]) -> Vec<u8> {
+    let mut json = metadata_first(json);
     match metadata_start(&json) {
         Some(start) if !managed_fields.is_empty() => {
             let mut out = Vec::with_capacity(json.len() + MANAGED_FIELDS.len() + managed_fields.len() + 1);
@@ -98,12 +113,12 @@ pub(crate) fn stored(object: &mut dyn Object, managed_fields: &[u8]) -> Result<V
             // Metadata is never empty: every object has a name.
             out.push(b',');
             out.extend_from_slice(&json[start..]);
-            Ok(out)
+            out
         }
         _ => {
             // It stays for as long as the object does; what the encoder's buffer has beyond it would too.
             json.shrink_to_fit();
-            Ok(json)
+            json
         }
     }
 }
@@ -165,5 +180,13 @@ mod tests {
         assert!(json[start..].starts_with(br#""name":"x""#));
         assert_eq!(metadata_start(br#"{"kind":"A","metadata":{}}"#), None);
         assert_eq!(metadata_start(br#"{"kind":"A"}"#), None);
+    }
+
+    #[test]
+    fn the_type_is_measured_where_it_comes_first() {
+        let json = br#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"}}"#;
+        assert_eq!(&json[1..=type_len(json)], br#""apiVersion":"v1","kind":"Pod","#);
+        assert_eq!(type_len(br#"{"kind":"Pod","apiVersion":"v1","metadata":{}}"#), 0);
+        assert_eq!(type_len(br#"{"apiVersion":"v1","kind":"Pod","data":{},"metadata":{}}"#), 0);
     }
 }

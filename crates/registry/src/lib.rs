@@ -5,8 +5,12 @@
 
 mod admission;
 mod applier;
+mod charge;
+mod conversion;
 mod entry;
 mod event;
+mod fence;
+mod freshness;
 mod history;
 mod hook;
 mod install;
@@ -20,12 +24,17 @@ mod resource;
 mod selectable;
 mod selection;
 mod surroundings;
+mod unique;
+mod unreadable;
 mod watch;
 mod write;
 
-pub use admission::{Admission, Attempt, Operation};
+pub use admission::{Admission, Attempt, Books, Notes, Operation, RequestOptions};
+pub use charge::Charge;
+pub use conversion::Converter;
 pub use entry::Entry;
 pub use event::{Event, EventType, added_frame};
+pub use fence::Fence;
 pub use hook::{Claim, Hook};
 pub use read::{ListQuery, Listing, ReadVersion};
 pub use registry::{Options, Registry, RegistryError};
@@ -37,5 +46,5 @@ pub use surroundings::{Surroundings, System};
 pub use watch::{Start, Step, Watcher};
 pub use write::{
     Apply, Change, Current, Decoded, DeleteRequest, Deleted, FieldValidation, MayCreate, Part, Patch, PatchKind, Pick,
-    Propagation, Write, Written, decode_body,
+    Propagation, Write, Written, apply_operations, decode_body,
 };

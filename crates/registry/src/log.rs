@@ -23,7 +23,7 @@ pub(crate) struct LogBounds {
 
 /// A resource's whole log: at 2,000 updates of 3 KB a second it reaches back about five seconds.
 pub(crate) const WHOLE: LogBounds =
-    LogBounds { events_max: 65_536, events_min: 1_024, bytes_max: 32 << 20, pieces_max: 8 };
+    LogBounds { events_max: 65_536, events_min: 256, bytes_max: 32 << 20, pieces_max: 8 };
 /// The log of one name, namespace or node.
 pub(crate) const NARROW: LogBounds = LogBounds { events_max: 4_096, events_min: 64, bytes_max: 8 << 20, pieces_max: 2 };
 

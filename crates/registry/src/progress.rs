@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::Revision;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 #[derive(Default)]
 pub(crate) struct Progress {
     applied: AtomicU64,
     failed: OnceLock<String>,
+    /// Wakes who waits for nothing but that.
+    end: Notify,
     waiters: Mutex<Waiters>,
 }
 
@@ -59,6 +61,19 @@ impl Progress {
     pub(crate) fn fail(&self, reason: String) {
         if self.failed.set(reason).is_ok() {
             self.waiters.lock().by_revision.clear();
+            self.end.notify_waiters();
+        }
+    }
+
+    /// Returns when the store is lost; why.
+    pub(crate) async fn failure(&self) -> String {
+        loop {
+            // Begun before the look, so that a failure is in the one or wakes the other.
+            let end = self.end.notified();
+            if let Some(reason) = self.failed.get() {
+                return reason.clone();
+            }
+            end.await;
         }
     }
 

@@ -1,6 +1,9 @@
 //! The registry: every resource over one store, and the one place that writes it.
 
 use crate::applier;
+use crate::charge::{Charge, Charged};
+use crate::conversion::Memo;
+use crate::freshness::Freshness;
 use crate::hook::Hook;
 use crate::progress::Progress;
 use crate::resource::Resource;
@@ -22,6 +25,8 @@ pub struct Options {
     pub surroundings: Arc<dyn Surroundings>,
     /// No other process writes the store: a read needs no question to it to be consistent.
     pub exclusive: bool,
+    /// This server's name, which no other over the same store has at the same time.
+    pub server: Arc<str>,
     pub kinds: Vec<&'static dyn Registered>,
     /// By `group_resource()`.
     pub hooks: HashMap<String, Arc<dyn Hook>>,
@@ -32,6 +37,7 @@ impl Default for Options {
         Options {
             surroundings: System::shared(),
             exclusive: true,
+            server: Arc::default(),
             kinds: api::object::builtin().to_vec(),
             hooks: HashMap::new(),
         }
@@ -42,6 +48,8 @@ impl Default for Options {
 pub enum RegistryError {
     #[error("{attempted}: {source}")]
     Store { attempted: &'static str, source: StoreError },
+    #[error("setting right what only one object may have: {0}")]
+    Repair(Status),
     #[error("loading the stored objects: {0}")]
     Corrupt(#[from] crate::entry::NotAnObject),
     #[error("loading the stored objects: {key} does not decode: {source}")]
@@ -63,9 +71,13 @@ pub(crate) struct Inner {
     /// no change may pass. Asynchronous, because reading is.
     pub(crate) turn: tokio::sync::Mutex<()>,
     pub(crate) progress: Progress,
+    freshness: Freshness,
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) exclusive: bool,
+    pub(crate) server: Arc<str>,
+    pub(crate) charged: Charged,
     pub(crate) prepared: Prepared,
+    pub(crate) memo: Memo,
     /// The revision whose state was loaded; history before it is read when a watch first asks for it.
     pub(crate) loaded: Mutex<Revision>,
     pub(crate) history: OnceCell<()>,
@@ -90,7 +102,11 @@ impl Registry {
         let resources = stored.into_iter().map(|kind| {
             let def = kind.def();
             let hook = options.hooks.get(&def.group_resource()).cloned();
-            ((def.group, def.plural), Arc::new(Resource::new(kind, hook)))
+            let own = std::iter::once(kind);
+            let versions: Arc<[_]> =
+                own.chain(others.iter().copied().filter(|other| is_version_of(*other, def))).collect();
+            let versions = if versions.len() > 1 { versions } else { Arc::default() };
+            ((def.group, def.plural), Arc::new(Resource::new(kind, hook).with_versions(versions)))
         });
         let resources: ByName = resources.collect();
         let versions = others.into_iter().filter_map(|kind| {
@@ -105,13 +121,18 @@ impl Registry {
             versions: ArcSwap::from_pointee(versions),
             turn: tokio::sync::Mutex::default(),
             progress: Progress::default(),
+            freshness: Freshness::default(),
             surroundings: options.surroundings,
             exclusive: options.exclusive,
+            server: options.server,
+            charged: Charged::default(),
             prepared: Prepared::default(),
+            memo: Memo::default(),
             loaded: Mutex::default(),
             history: OnceCell::new(),
         });
         let watch = applier::load(&inner).await?;
+        inner.repair_unique().await.map_err(RegistryError::Repair)?;
         let applier = tokio::spawn(applier::follow(inner.clone(), watch)).abort_handle();
         Ok(Arc::new(Registry { inner, applier }))
     }
@@ -138,9 +159,30 @@ impl Registry {
         self.inner.progress.applied()
     }
 
+    /// What a write in the namespace must be committed with once a judge has let it pass; to be asked for before the
+    /// judge reads what is used.
+    pub fn charge(&self, namespace: &str) -> Charge {
+        self.inner.charge(namespace)
+    }
+
+    /// Whether no other server writes the store.
+    pub fn is_exclusive(&self) -> bool {
+        self.inner.exclusive
+    }
+
+    /// Waits until the caches have everything that was acknowledged before now, by whomever.
+    pub async fn fresh(&self) -> Result<(), Status> {
+        self.inner.fresh().await
+    }
+
     /// Whether the store is still followed.
     pub fn health(&self) -> Result<(), Status> {
         self.inner.progress.health()
+    }
+
+    /// Returns when the store is followed no more; why. Nothing but opening it anew helps then.
+    pub async fn lost(&self) -> String {
+        self.inner.progress.failure().await
     }
 
     pub fn now(&self) -> Timestamp {
@@ -150,6 +192,11 @@ impl Registry {
     pub fn surroundings(&self) -> &Arc<dyn Surroundings> {
         &self.inner.surroundings
     }
+}
+
+fn is_version_of(kind: &dyn Registered, stored: &ResourceDef) -> bool {
+    let own = kind.stored().map(|own| own.def());
+    own.is_some_and(|own| (own.group, own.plural) == (stored.group, stored.plural))
 }
 
 impl Inner {
@@ -175,7 +222,7 @@ impl Inner {
             // Our own acknowledged writes are in the cache: a write returns only then.
             return Ok(());
         }
-        let revision = self.store.revision().await.map_err(store_status)?;
+        let revision = self.freshness.newest(self.store.as_ref(), store_status).await?;
         self.progress.reached(revision).await
     }
 }
@@ -184,7 +231,7 @@ impl Inner {
 /// what the writer had in its hands. A store that copies values finds nothing here, and decodes.
 #[derive(Default)]
 pub(crate) struct Prepared {
-    by_address: Mutex<HashMap<usize, Arc<Selectable>>>,
+    by_address: Mutex<HashMap<usize, (u64, Arc<Selectable>)>>,
 }
 
 /// Keeps the value alive, so that its address stays its own, until the commit is over.
@@ -194,13 +241,15 @@ pub(crate) struct PreparedValue<'a> {
 }
 
 impl Prepared {
-    pub(crate) fn announce(&self, value: Bytes, selectable: Selectable) -> PreparedValue<'_> {
-        self.by_address.lock().insert(value.as_ptr() as usize, Arc::new(selectable));
+    /// `edition` is of the kind that the value was written by.
+    pub(crate) fn announce(&self, value: Bytes, edition: u64, selectable: Selectable) -> PreparedValue<'_> {
+        self.by_address.lock().insert(value.as_ptr() as usize, (edition, Arc::new(selectable)));
         PreparedValue { prepared: self, value }
     }
 
-    pub(crate) fn find(&self, value: &Bytes) -> Option<Arc<Selectable>> {
-        self.by_address.lock().get(&(value.as_ptr() as usize)).cloned()
+    pub(crate) fn find(&self, value: &Bytes, edition: u64) -> Option<Arc<Selectable>> {
+        let known = self.by_address.lock().get(&(value.as_ptr() as usize)).cloned();
+        known.filter(|(own, _)| *own == edition).map(|(_, selectable)| selectable)
     }
 }
 

@@ -4,13 +4,15 @@
 //! take a snapshot and hold no lock. Bounds: the logs' own; one narrow log per name, namespace or node that is
 //! watched at the moment.
 
+use crate::conversion::Conversion;
 use crate::entry::{Entry, NotAnObject};
 use crate::event::Event;
 use crate::hook::Hook;
 use crate::log::{Log, NARROW, TooOld, WHOLE};
 use crate::selectable::Selectable;
 use crate::selection::{NODE_FIELD, Selection};
-use api::{Registered, ResourceDef, Status};
+use crate::unreadable::Unreadable;
+use api::{Registered, ResourceDef};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -26,6 +28,7 @@ pub struct Snapshot {
     /// Of the last event in it; everything up to the registry's applied revision is in it too.
     pub revision: Revision,
     pub objects: imbl::OrdMap<Key, Arc<Entry>>,
+    pub(crate) unreadable: Unreadable,
 }
 
 /// A resource in one version: the cache of its objects, which all its versions share, and how this one shows them.
@@ -34,6 +37,12 @@ pub struct Resource {
     pub def: &'static ResourceDef,
     cache: Arc<Cache>,
     pub(crate) hook: Option<Arc<dyn Hook>>,
+    /// Of a kind whose versions somebody else converts.
+    pub(crate) conversion: Option<Arc<Conversion>>,
+    /// The kind in each version; empty where it has one.
+    pub(crate) versions: Arc<[&'static dyn Registered]>,
+    /// Counts how often the kind was installed: what one edition wrote another may read otherwise.
+    pub(crate) edition: u64,
 }
 
 struct Cache {
@@ -169,24 +178,22 @@ impl Resource {
             feed: Mutex::new(Feed { whole, narrow: Narrow::default() }),
             loaded: AtomicU64::default(),
         };
-        Resource { kind, def, cache: Arc::new(cache), hook }
+        Resource { kind, def, cache: Arc::new(cache), hook, conversion: None, versions: Arc::default(), edition: 0 }
+    }
+
+    pub(crate) fn edition(self, edition: u64, conversion: Option<Arc<Conversion>>) -> Resource {
+        Resource { edition, conversion, ..self }
+    }
+
+    pub(crate) fn with_versions(self, versions: Arc<[&'static dyn Registered]>) -> Resource {
+        Resource { versions, ..self }
     }
 
     /// The same objects in another version.
     pub(crate) fn version(&self, kind: &'static dyn Registered) -> Resource {
-        Resource { kind, def: kind.def(), cache: self.cache.clone(), hook: self.hook.clone() }
-    }
-
-    /// A stored object's JSON as this version shows it. Copies nothing where the objects are stored in this version.
-    ///
-    /// # Errors
-    /// When a stored object does not convert, which is the server's fault.
-    pub fn present(&self, stored: Bytes) -> Result<Bytes, Status> {
-        if self.is_stored_version() {
-            return Ok(stored);
-        }
-        let failed = |error| Status::internal(format!("converting a stored object to {}: {error}", self.def.version));
-        self.kind.present(&stored).map(Bytes::from).map_err(failed)
+        let (hook, conversion, versions) = (self.hook.clone(), self.conversion.clone(), self.versions.clone());
+        let (def, cache, edition) = (kind.def(), self.cache.clone(), self.edition);
+        Resource { kind, def, cache, hook, conversion, versions, edition }
     }
 
     /// Whether objects are shown as they are stored.
@@ -205,8 +212,11 @@ impl Resource {
         value: Bytes,
         selectable: Option<Arc<Selectable>>,
     ) -> Result<Arc<Entry>, NotAnObject> {
-        let entry = Entry::new(key, self.cache.prefix.len(), &self.cache.head, revision, value)?;
-        Ok(Arc::new(entry.with_selectable(selectable)))
+        self.bare_entry(key, revision, value).map(|entry| Arc::new(entry.with_selectable(selectable)))
+    }
+
+    pub(crate) fn bare_entry(&self, key: Key, revision: Revision, value: Bytes) -> Result<Entry, NotAnObject> {
+        Entry::new(key, self.cache.prefix.len(), &self.cache.head, revision, value)
     }
 
     /// The present objects; cheap, and unaffected by later writes.
@@ -231,12 +241,13 @@ impl Resource {
     }
 
     /// Replaces everything by what the store holds; all watches have to start over.
-    pub(crate) fn load(&self, revision: Revision, objects: imbl::OrdMap<Key, Arc<Entry>>) {
+    pub(crate) fn load(&self, snapshot: Snapshot) {
+        let revision = snapshot.revision;
         let mut feed = self.cache.feed.lock();
         let fresh = Arc::new(Log::new(WHOLE, revision));
         std::mem::replace(&mut feed.whole, fresh).close();
         feed.narrow.close();
-        self.cache.snapshot.store(Arc::new(Snapshot { revision, objects }));
+        self.cache.snapshot.store(Arc::new(snapshot));
         self.cache.loaded.store(revision.0, Ordering::Release);
     }
 
@@ -307,7 +318,10 @@ impl Resource {
             return Scope::Path(key[self.cache.prefix.len()..].to_owned());
         }
         match selection.node() {
-            Some(node) if self.def.selectable.contains(&NODE_FIELD) => Scope::Node(node.to_owned()),
+            // What converts has fields of its own in each version.
+            Some(node) if self.def.selectable.contains(&NODE_FIELD) && self.is_stored_version() => {
+                Scope::Node(node.to_owned())
+            }
             _ if namespaced && !selection.namespace.is_empty() => Scope::Namespace(selection.namespace.clone()),
             _ => Scope::Whole,
         }

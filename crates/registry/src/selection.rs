@@ -43,6 +43,11 @@ impl Selection {
         !self.labels.is_empty() || !self.fields.is_empty()
     }
 
+    /// Without what labels and fields select.
+    pub(crate) fn place(&self) -> Selection {
+        Selection { namespace: self.namespace.clone(), name: self.name.clone(), ..Selection::default() }
+    }
+
     pub fn matches(&self, entry: &Entry, kind: &dyn Registered) -> bool {
         let within = (self.namespace.is_empty() || entry.namespace() == self.namespace)
             && (self.name.is_empty() || entry.name() == self.name);

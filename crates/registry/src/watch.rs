@@ -38,8 +38,12 @@ pub enum Step {
     /// The initial state is complete, and this is its revision.
     StateEnd(Revision),
     Events(Vec<(EventType, Arc<Event>)>),
-    /// Events as `Event::write_frame` writes them, shared with other watches; whether more are ready.
-    Lines(Bytes, bool),
+    /// So many events as `Event::write_frame` writes them, shared with other watches; whether more are ready.
+    Lines {
+        lines: Bytes,
+        events: u64,
+        more: bool,
+    },
 }
 
 const STATE_BATCH: usize = 500;
@@ -53,7 +57,10 @@ struct Initial {
 pub struct Watcher {
     inner: Arc<Inner>,
     resource: Arc<Resource>,
+    /// What is read of the log; all of the watch's place where objects must be converted to tell what is selected.
     selection: Selection,
+    /// What is selected, where that is told by converted objects.
+    selection_shown: Option<Selection>,
     subscription: Subscription,
     wake: tokio::sync::watch::Receiver<u64>,
     initial: Option<Initial>,
@@ -68,6 +75,8 @@ impl Registry {
         match start {
             Start::State | Start::Now => inner.fresh().await?,
             Start::StateSince(revision) => self.await_revision(revision).await?,
+            // A client of another server may be ahead of this one: what it has seen must not come again.
+            Start::After(revision) if !inner.exclusive => self.await_revision(revision).await?,
             Start::AnyState | Start::After(_) => inner.progress.health()?,
         }
         let after = match start {
@@ -87,10 +96,18 @@ impl Registry {
         })?;
         let position = after.unwrap_or(applied.max(snapshot.revision));
         let with_state = matches!(start, Start::State | Start::AnyState | Start::StateSince(_));
+        if with_state {
+            resource.check_readable(&snapshot, &selection)?;
+        }
+        let (selection, selection_shown) = match resource.is_stored_version() {
+            true => (selection, None),
+            false => (selection.place(), Some(selection)),
+        };
         Ok(Watcher {
             inner: inner.clone(),
             resource: resource.clone(),
             selection,
+            selection_shown,
             wake: subscription.log.subscribe(),
             subscription,
             initial: with_state.then_some(Initial { snapshot, last: None }),
@@ -122,7 +139,23 @@ impl Watcher {
         self.subscription.log.readers()
     }
 
-    /// What is ready; `None`: nothing, wait for `changed`.
+    /// What is ready, in the resource's version; `None`: nothing, wait for `changed`. Waits only for who converts the
+    /// kind; what it was waiting for is lost when it is dropped.
+    ///
+    /// # Errors
+    /// As `try_next`, and when an object does not convert.
+    pub async fn try_next_shown(&mut self) -> Result<Option<Step>, Status> {
+        let Some(selection) = self.selection_shown.clone() else { return self.try_next() };
+        loop {
+            let Some(step) = self.try_next()? else { return Ok(None) };
+            if let Some(step) = shown(&self.inner, &self.resource, &selection, step).await? {
+                return Ok(Some(step));
+            }
+        }
+    }
+
+    /// What is ready, as it is stored; `None`: nothing, wait for `changed`. Where objects are not stored in the
+    /// resource's version, labels and fields select nothing here.
     ///
     /// # Errors
     /// `Expired` when the watch fell off the log's end.
@@ -174,11 +207,11 @@ impl Watcher {
             self.position = self.position.max(applied);
             return Ok(None);
         };
-        let more = log.end_index() > piece.end;
+        let (more, events) = (log.end_index() > piece.end, piece.end - self.subscription.index);
         self.subscription.index = piece.end;
         // Later events of the same revision may still follow: only the one before is complete.
         self.position = self.position.max(Revision(piece.reached.0.saturating_sub(1)));
-        Ok(Some(Step::Lines(piece.lines, more)))
+        Ok(Some(Step::Lines { lines: piece.lines, events, more }))
     }
 
     /// Returns when `try_next` may have something new. Cancel-safe.
@@ -214,6 +247,48 @@ fn classify(selection: &Selection, event: &Event, resource: &Resource) -> Option
         (true, false) => Some(EventType::Deleted),
         (false, false) => None,
     }
+}
+
+/// What of a step is selected, in the resource's version; `None`: nothing.
+async fn shown(inner: &Inner, resource: &Resource, selection: &Selection, step: Step) -> Result<Option<Step>, Status> {
+    match step {
+        Step::State(entries) => {
+            let mut entries = inner.shown(resource, entries).await?;
+            entries.retain(|entry| selection.matches(entry, resource.kind));
+            Ok((!entries.is_empty()).then_some(Step::State(entries)))
+        }
+        Step::Events(events) => {
+            let events = shown_events(inner, resource, selection, &events).await?;
+            Ok((!events.is_empty()).then_some(Step::Events(events)))
+        }
+        step => Ok(Some(step)),
+    }
+}
+
+async fn shown_events(
+    inner: &Inner,
+    resource: &Resource,
+    selection: &Selection,
+    events: &[(EventType, Arc<Event>)],
+) -> Result<Vec<(EventType, Arc<Event>)>, Status> {
+    // Without selectors only what is shown of an event matters.
+    let sides = |(kind, event): &(EventType, Arc<Event>)| match selection.selects() {
+        true => (event.before.clone(), event.after.clone()),
+        false if *kind == EventType::Deleted => (Some(event.entry(*kind).clone()), None),
+        false => (None, Some(event.entry(*kind).clone())),
+    };
+    let sides: Vec<_> = events.iter().map(sides).collect();
+    let stored = sides.iter().flat_map(|(before, after)| before.iter().chain(after)).cloned().collect();
+    let mut shown = inner.shown(resource, stored).await?.into_iter();
+    let mut selected = Vec::with_capacity(events.len());
+    for ((kind, event), (before, after)) in events.iter().zip(sides) {
+        let before = before.and_then(|_| shown.next());
+        let after = after.and_then(|_| shown.next());
+        let event = Arc::new(Event::new(event.revision, before, after));
+        let kind = if selection.selects() { classify(selection, &event, resource) } else { Some(*kind) };
+        selected.extend(kind.map(|kind| (kind, event)));
+    }
+    Ok(selected)
 }
 
 fn next_state(resource: &Resource, selection: &Selection, initial: &mut Initial) -> Vec<Arc<Entry>> {

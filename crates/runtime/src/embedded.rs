@@ -32,6 +32,8 @@ pub struct Options {
     pub images: Arc<dyn ImageStore>,
     /// What connects pods.
     pub network: Arc<dyn Network>,
+    /// What each container may write to its log in a second; beyond a burst, lines are dropped. 0 for no limit.
+    pub log_bytes_per_second: u64,
 }
 
 /// Why the runtime could not be opened.
@@ -69,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) streaming: Streaming,
     /// The cgroup of all shims.
     pub(crate) shims: kernel::cgroup::Cgroup,
+    pub(crate) log_bytes_per_second: u64,
     /// What this process can give away at all.
     pub(crate) bounding: u64,
 }
@@ -84,6 +87,7 @@ impl Embedded {
             std::fs::create_dir_all(&directory).map_err(file("create", &directory))?;
             private(&directory).map_err(file("protect", &directory))?;
         }
+        kernel::mount::load_file_system("overlay")?;
         let programs = options.root.join("shim");
         let binary = Binary::install(&programs).map_err(file("install the shim in", &programs))?;
         let shims = kernel::cgroup::Cgroup::at(options.cgroup_root.join("shims"))?;
@@ -94,6 +98,7 @@ impl Embedded {
             run_dir: options.run_dir,
             images: options.images,
             network: options.network,
+            log_bytes_per_second: options.log_bytes_per_second,
             binary,
             table: Table::default(),
             events: Publisher::new(),

@@ -1,12 +1,17 @@
-//! What happens in one folder, as the kernel tells it: no polling, and nothing is read before it is written whole.
+//! What happens in one folder, or to one file, as the kernel tells it: no polling, and nothing is read before it is
+//! written whole.
 
 use crate::descriptor::{Numbered, waitable};
+use crate::roles::background;
 use anyhow::{Context, Result, bail};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
+use zeroize::Zeroizing;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -58,6 +63,77 @@ impl FolderWatch {
             return Ok(Change::Unknown);
         }
         Ok(Change::Files(events.into_iter().filter_map(|event| event.name).collect()))
+    }
+}
+
+/// The changes of one file: opened before the file is read for the first time, it misses none.
+pub(crate) struct FileWatch {
+    file: PathBuf,
+    folder: FolderWatch,
+    /// What it held when it was last told of; not the content itself, which may be secret. `None`: nothing was told.
+    known: Option<u64>,
+}
+
+impl FileWatch {
+    pub(crate) fn open(file: &Path) -> Result<FileWatch> {
+        let mut watch = FileWatch::untold(file)?;
+        watch.known = watch.content()?;
+        Ok(watch)
+    }
+
+    fn untold(file: &Path) -> Result<FileWatch> {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok(FileWatch { file: file.to_owned(), folder: FolderWatch::open(folder)?, known: None })
+    }
+
+    /// `None` where there is no file: editors put the new one in place of the old.
+    fn content(&self) -> Result<Option<u64>> {
+        match std::fs::read(&self.file).map(Zeroizing::new) {
+            Ok(content) => {
+                let mut hasher = DefaultHasher::new();
+                hasher.write(&content);
+                Ok(Some(hasher.finish()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("reading {}", self.file.display())),
+        }
+    }
+
+    /// Returns when the file holds something else than was told of.
+    async fn changed(&mut self) -> Result<()> {
+        loop {
+            let content = self.content()?;
+            if content.is_some() && content != self.known {
+                self.known = content;
+                return Ok(());
+            }
+            // Mounted configuration changes by another name in the folder (`..data`): whatever changes, it is read.
+            self.folder.next().await?;
+        }
+    }
+
+    /// Has the file taken whenever it changes; what is not taken leaves what was taken before in force.
+    pub(crate) fn follow<F>(self, what: &'static str, take: impl Fn(&Path) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (file, take) = (self.file.clone(), Arc::new(take));
+        let mut opened = Some(self);
+        background::keep(what, move || {
+            let (file, take, opened) = (file.clone(), take.clone(), opened.take());
+            async move { opened.map_or_else(|| FileWatch::untold(&file), Ok)?.run(what, take.as_ref()).await }
+        });
+    }
+
+    async fn run<F: Future<Output = Result<()>>>(mut self, what: &str, take: &impl Fn(&Path) -> F) -> Result<()> {
+        loop {
+            self.changed().await?;
+            let file = self.file.display();
+            match take(&self.file).await {
+                Ok(()) => tracing::info!(%file, "the {what} was read again"),
+                Err(error) => tracing::error!(%file, error = format!("{error:#}"), "the {what} stays as it was"),
+            }
+        }
     }
 }
 

@@ -21,16 +21,19 @@ pub(crate) fn open(settings: &Settings) -> Result<Arc<DiskStore>> {
 }
 
 /// Imports the archives in `<data-dir>/images`, now and when they are put there, beside everything else.
-pub(crate) fn import_dropped(settings: &Settings, store: Option<Arc<DiskStore>>) {
+pub(crate) fn import_dropped(settings: &Settings, store: Option<Arc<DiskStore>>) -> Result<()> {
     let folder = settings.data_dir.join("images");
     let Some(store) = store else {
         if folder.is_dir() {
             tracing::warn!(folder = %folder.display(), "not imported: the images are another runtime's");
         }
-        return;
+        return Ok(());
     };
+    // No later: who is told that the node is ready may drop an archive there.
+    files::private_dir(&folder)?;
     let record = settings.data_dir.join("node").join("imported.json");
     background::keep("dropped images", move || follow(folder.clone(), record.clone(), store.clone()));
+    Ok(())
 }
 
 async fn follow(folder: PathBuf, record: PathBuf, store: Arc<DiskStore>) -> Result<()> {

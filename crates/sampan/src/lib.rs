@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod control;
 mod descriptor;
+mod engine;
 mod files;
 mod folder;
 mod images;
@@ -36,6 +37,10 @@ pub fn main(version: &'static str) -> ExitCode {
     }
     match parse(arguments).command {
         Command::Kubectl { arguments } => commands::kubectl(arguments.into_iter().map(Into::into).collect()),
+        Command::Top { arguments } => {
+            let words = std::iter::once("screen".to_owned()).chain(arguments);
+            commands::kubectl(words.map(Into::into).collect())
+        }
         Command::Role { role, data_dir } => roles::run(role, &data_dir),
         command => match run(command) {
             Ok(()) => ExitCode::SUCCESS,
@@ -60,6 +65,9 @@ fn run(command: Command) -> Result<()> {
         Command::Resume(args) => commands::resume(&args),
         Command::Status(args) => commands::status(&args),
         Command::Token(command) => commands::token(command),
+        Command::Certs(command) => commands::certs(&command),
+        Command::Logs(args) => commands::logs(&args),
+        Command::Dashboard(args) => commands::dashboard(&args),
         Command::Image(command) => commands::image(command),
         Command::Backup(args) => commands::backup(&args),
         Command::Restore(args) => commands::restore(&args),
@@ -68,6 +76,6 @@ fn run(command: Command) -> Result<()> {
         Command::Reset(args) => commands::reset(&args),
         Command::Supervise(args) => commands::supervise(&args),
         Command::CheckBuild(args) => commands::check_build(&args),
-        Command::Kubectl { .. } | Command::Role { .. } => unreachable!("dispatched by main"),
+        Command::Kubectl { .. } | Command::Top { .. } | Command::Role { .. } => unreachable!("dispatched by main"),
     }
 }

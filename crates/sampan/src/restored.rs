@@ -4,12 +4,14 @@
 //! called `restore.ready`; whatever happens then, the next restore or start puts its parts in place. So a restore
 //! happens whole or not at all.
 
-use crate::files;
+use crate::{engine, files};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
-/// What a backup has of a data directory, the store last: without settings nothing starts.
-pub(crate) const PARTS: [&str; 3] = ["settings.json", "pki", "store"];
+/// What a restored state has of a data directory, where the objects are last: without settings nothing starts.
+const PARTS: [&str; 5] = ["settings.json", "pki", "server-token", engine::RECORD, "store"];
+/// Of which it has one: where one comes, the other goes.
+const ENGINES: [(&str, &str); 2] = [(engine::RECORD, "store"), ("store", engine::RECORD)];
 /// What was true of the state before: objects of manifests are found again when the manifests are applied.
 const OUTDATED: &str = "manifests.json";
 
@@ -36,6 +38,14 @@ pub(crate) fn finish(data_dir: &Path) -> Result<()> {
     }
     tracing::info!("putting a restored state in place");
     files::remove_if_there(&data_dir.join(OUTDATED))?;
+    for (comes, goes) in ENGINES {
+        let outdated = data_dir.join(goes);
+        match ready.join(comes).exists() {
+            true if outdated.is_dir() => files::remove_tree_if_there(&outdated)?,
+            true => files::remove_if_there(&outdated)?,
+            false => {}
+        }
+    }
     for part in PARTS {
         let (from, to) = (ready.join(part), data_dir.join(part));
         if from.is_dir() {
@@ -85,5 +95,12 @@ mod tests {
             ("new".into(), "new".into(), "new".into())
         );
         assert!(!data_dir.join("restore.ready").exists() && !data_dir.join("manifests.json").exists());
+        // To an etcd, and back.
+        write("restore.ready/datastore", "http://192.0.2.1:2379");
+        finish(data_dir).unwrap();
+        assert!(read("datastore").starts_with("http") && !data_dir.join("store").exists());
+        write("restore.ready/store/log", "back");
+        finish(data_dir).unwrap();
+        assert!(read("store/log") == "back" && !data_dir.join("datastore").exists());
     }
 }

@@ -1,10 +1,26 @@
 //! What one data directory's processes run with: flags, then the config file, then defaults; kept on disk, so that
 //! every process and every later command of that directory sees the same.
 
+mod access;
+mod admission;
+mod audit;
+mod guard;
+mod insight;
+mod logs;
+
+pub(crate) use access::Access;
+pub(crate) use admission::Admission;
+pub(crate) use audit::Audit;
+pub(crate) use guard::Guard;
+pub(crate) use insight::{Insight, RemoteWrite};
+pub(crate) use logs::Logs;
+
 use crate::cli::{Flags, JoinArgs, UpArgs};
 use anyhow::{Context, Result, bail};
 use ipnet::Ipv4Net;
+use kubelet::Thresholds;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
@@ -21,12 +37,27 @@ pub(crate) struct Settings {
     /// `None`: after the cluster's id, which is known once there is a certificate authority.
     pub(crate) cgroup_root: Option<String>,
     pub(crate) max_pods: u32,
+    /// As the user wrote it; `None`: the kubelet's own.
+    #[serde(default)]
+    pub(crate) eviction_hard: Option<String>,
     pub(crate) kubelet_port: u16,
     pub(crate) node_monitor_grace_seconds: u64,
     pub(crate) eviction_after_seconds: u64,
     pub(crate) container_runtime_endpoint: Option<String>,
     /// `None`: the embedded store, in the data directory.
     pub(crate) datastore: Option<Datastore>,
+    #[serde(default)]
+    pub(crate) guard: Guard,
+    #[serde(default)]
+    pub(crate) access: Access,
+    #[serde(default)]
+    pub(crate) admission: Admission,
+    #[serde(default)]
+    pub(crate) audit: Audit,
+    #[serde(default)]
+    pub(crate) insight: Insight,
+    #[serde(default)]
+    pub(crate) logs: Logs,
 }
 
 /// An etcd that holds the cluster's objects.
@@ -37,14 +68,18 @@ pub(crate) struct Datastore {
     pub(crate) ca_file: Option<PathBuf>,
     /// Certificate and key.
     pub(crate) identity_files: Option<(PathBuf, PathBuf)>,
+    /// What opens the keys that servers share; `None`: this server's own.
+    #[serde(default)]
+    pub(crate) server_token_file: Option<PathBuf>,
 }
 
 impl Datastore {
-    fn from_flags(flags: &Flags, roles: &Roles) -> Result<Option<Datastore>> {
-        let files = [&flags.datastore_cafile, &flags.datastore_certfile, &flags.datastore_keyfile];
+    pub(crate) fn from_flags(flags: &Flags, roles: &Roles) -> Result<Option<Datastore>> {
+        let files =
+            [&flags.datastore_cafile, &flags.datastore_certfile, &flags.datastore_keyfile, &flags.server_token_file];
         let Some(endpoints) = &flags.datastore_endpoint else {
             if files.iter().any(|file| file.is_some()) {
-                bail!("--datastore-cafile, -certfile and -keyfile go with --datastore-endpoint");
+                bail!("--datastore-cafile, -certfile, -keyfile and --server-token-file go with --datastore-endpoint");
             }
             return Ok(None);
         };
@@ -64,7 +99,8 @@ impl Datastore {
             bail!("--datastore-certfile needs --datastore-cafile: who shows a certificate must know to whom");
         }
         let endpoints = endpoints.split(',').map(|url| url.trim().trim_end_matches('/').to_owned()).collect();
-        Ok(Some(Datastore { endpoints, ca_file: absolute(files[0])?, identity_files }))
+        let (ca_file, server_token_file) = (absolute(files[0])?, absolute(files[3])?);
+        Ok(Some(Datastore { endpoints, ca_file, identity_files, server_token_file }))
     }
 }
 
@@ -73,8 +109,8 @@ impl Datastore {
 pub(crate) enum Roles {
     ServerAndNode,
     Server,
-    /// The server's URL.
-    Node(String),
+    /// The servers' URLs.
+    Node(#[serde(deserialize_with = "one_or_many")] Vec<String>),
 }
 
 impl Roles {
@@ -86,15 +122,35 @@ impl Roles {
     }
 }
 
+/// Earlier builds kept one.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::One(server) => vec![server],
+        OneOrMany::Many(servers) => servers,
+    })
+}
+
 pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
 
 impl Settings {
     pub(crate) fn from_up(args: &UpArgs, roles: Roles) -> Result<Settings> {
         let mut flags = args.flags.clone();
         if let Some(path) = &args.config {
-            flags = merged(flags, read_flags(path)?);
+            flags = merged(&flags, &read_flags(path)?).context("merging flags and file")?;
         }
         let datastore = Datastore::from_flags(&flags, &roles)?;
+        let guard = Guard::from_flags(&flags, &roles)?;
+        let access = Access::from_flags(&flags, &roles)?;
+        let admission = Admission::from_flags(&flags, &roles)?;
+        let audit = Audit::from_flags(&flags, &roles)?;
+        let insight = Insight::from_flags(&flags, &roles)?;
+        let logs = Logs::from_flags(&flags)?;
         let data_dir = std::path::absolute(&args.data_dir.data_dir).context("the data directory's path")?;
         let settings = Settings {
             data_dir,
@@ -112,22 +168,30 @@ impl Settings {
             service_cidr: flags.service_cidr.unwrap_or(literal("10.43.0.0/16")).trunc(),
             cgroup_root: flags.cgroup_root,
             max_pods: flags.max_pods.unwrap_or(1000),
+            eviction_hard: flags.eviction_hard,
             kubelet_port: flags.kubelet_port.unwrap_or(10250),
             node_monitor_grace_seconds: flags.node_monitor_grace.unwrap_or(40),
             eviction_after_seconds: flags.eviction_after.unwrap_or(300),
             container_runtime_endpoint: flags.container_runtime_endpoint,
             datastore,
+            guard,
+            access,
+            admission,
+            audit,
+            insight,
+            logs,
         };
         settings.check()?;
         Ok(settings)
     }
 
     pub(crate) fn from_join(args: &JoinArgs) -> Result<Settings> {
-        let server = args.server.trim_end_matches('/').to_owned();
-        if !server.starts_with("https://") {
-            bail!("--server must be https://HOST:PORT, not {server:?}");
+        let servers: Vec<String> =
+            args.server.iter().map(|server| server.trim().trim_end_matches('/').to_owned()).collect();
+        if let Some(wrong) = servers.iter().find(|server| !server.starts_with("https://")) {
+            bail!("--server must be https://HOST:PORT, not {wrong:?}");
         }
-        Settings::from_up(&args.up, Roles::Node(server))
+        Settings::from_up(&args.up, Roles::Node(servers))
     }
 
     fn check(&self) -> Result<()> {
@@ -157,10 +221,16 @@ impl Settings {
         if let Some(complaint) = complaints.first() {
             bail!("--node-name {:?}: {complaint}", self.node_name);
         }
+        self.thresholds()?;
         if self.node_monitor_grace_seconds < 2 {
             bail!("--node-monitor-grace must be at least 2 seconds: heartbeats come every quarter of it");
         }
         Ok(())
+    }
+
+    pub(crate) fn thresholds(&self) -> Result<Thresholds> {
+        let Some(text) = &self.eviction_hard else { return Ok(Thresholds::default()) };
+        text.parse().with_context(|| format!("--eviction-hard {text:?}"))
     }
 
     /// What an earlier `up` of this directory ran with.
@@ -196,7 +266,7 @@ impl Settings {
     /// Where processes of this machine reach the server.
     pub(crate) fn server_url(&self) -> String {
         match &self.roles {
-            Roles::Node(server) => server.clone(),
+            Roles::Node(servers) => servers.first().cloned().unwrap_or_default(),
             _ => {
                 let ip =
                     if self.listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { self.listen.ip() };
@@ -225,24 +295,14 @@ fn read_flags(path: &Path) -> Result<Flags> {
     serde_saphyr::from_str(&text).with_context(|| format!("reading {}", path.display()))
 }
 
-fn merged(flags: Flags, file: Flags) -> Flags {
-    Flags {
-        listen: flags.listen.or(file.listen),
-        node_name: flags.node_name.or(file.node_name),
-        node_ip: flags.node_ip.or(file.node_ip),
-        pod_cidr: flags.pod_cidr.or(file.pod_cidr),
-        service_cidr: flags.service_cidr.or(file.service_cidr),
-        cgroup_root: flags.cgroup_root.or(file.cgroup_root),
-        max_pods: flags.max_pods.or(file.max_pods),
-        kubelet_port: flags.kubelet_port.or(file.kubelet_port),
-        node_monitor_grace: flags.node_monitor_grace.or(file.node_monitor_grace),
-        eviction_after: flags.eviction_after.or(file.eviction_after),
-        container_runtime_endpoint: flags.container_runtime_endpoint.or(file.container_runtime_endpoint),
-        datastore_endpoint: flags.datastore_endpoint.or(file.datastore_endpoint),
-        datastore_cafile: flags.datastore_cafile.or(file.datastore_cafile),
-        datastore_certfile: flags.datastore_certfile.or(file.datastore_certfile),
-        datastore_keyfile: flags.datastore_keyfile.or(file.datastore_keyfile),
-    }
+/// What the flags leave open is as the file says.
+fn merged(flags: &Flags, file: &Flags) -> Result<Flags> {
+    let (Value::Object(flags), Value::Object(mut merged)) = (serde_json::to_value(flags)?, serde_json::to_value(file)?)
+    else {
+        bail!("flags are fields");
+    };
+    merged.extend(flags.into_iter().filter(|(_, value)| !value.is_null()));
+    Ok(serde_json::from_value(Value::Object(merged))?)
 }
 
 fn host_name() -> Result<String> {
@@ -311,6 +371,7 @@ mod tests {
             (Flags { node_ip: Some(Ipv4Addr::LOCALHOST), ..Flags::default() }, "127.0.0.1 is a loopback address"),
             (Flags { node_ip: Some(Ipv4Addr::new(169, 254, 1, 1)), ..Flags::default() }, "a link-local address"),
             (Flags { node_monitor_grace: Some(1), ..Flags::default() }, "at least 2 seconds"),
+            (Flags { eviction_hard: Some("memory<1%".to_owned()), ..Flags::default() }, "--eviction-hard"),
         ] {
             let error = Settings::from_up(&up(flags), Roles::Server).unwrap_err().to_string();
             assert!(error.contains(complaint), "{error}");
@@ -329,7 +390,7 @@ mod tests {
             ),
             (
                 Flags { datastore_endpoint: endpoint.clone(), ..Flags::default() },
-                Roles::Node("https://a:6443".to_owned()),
+                Roles::Node(vec!["https://a:6443".to_owned()]),
                 "for servers",
             ),
         ] {

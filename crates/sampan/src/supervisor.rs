@@ -8,8 +8,9 @@
 
 use crate::cli::RoleName;
 use crate::instance::{self, RoleStatus, Status};
+use crate::roles::background;
 use crate::settings::Settings;
-use crate::{build, restored};
+use crate::{build, engine, restored};
 use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::Flock;
 use nix::sys::signal::Signal;
@@ -62,6 +63,7 @@ pub(crate) fn hold(data_dir: &Path, inherited: Option<RawFd>) -> Result<Held> {
 
 /// Runs until SIGTERM, SIGINT or SIGUSR2. `program` is the file to continue from; `announce` is told how it goes.
 pub(crate) async fn run(settings: Settings, program: &Path, held: Held, announce: impl Fn(Word)) -> Result<Ended> {
+    engine::check(&settings)?;
     settings.save()?;
     let board = Arc::new(Board::new(&settings, program)?);
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
@@ -74,6 +76,7 @@ pub(crate) async fn run(settings: Settings, program: &Path, held: Held, announce
     };
     let mut ended = Ended::Asked;
     if started.is_ok() {
+        background::settle();
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

@@ -8,6 +8,7 @@ mod cluster;
 mod decide;
 mod fit_error;
 mod lately;
+mod metrics;
 mod node;
 mod node_selector;
 mod plugin;

@@ -3,6 +3,7 @@
 //! Invariants: a pod is in one place; of the active the most important goes first, then the longest waiting. Bound:
 //! one entry per pod that waits.
 
+use crate::metrics::Pending;
 use crate::pod::{Key, PodInfo};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -72,6 +73,12 @@ impl Queue {
     pub(crate) fn remove(&mut self, key: &Key) {
         self.unplace(key, None);
         self.pods.remove(key);
+    }
+
+    /// How many wait. Cheap: asked after each round.
+    pub(crate) fn pending(&self) -> Pending {
+        let unschedulable = self.parked.values().map(HashSet::len).sum();
+        Pending { active: self.active.len(), backoff: self.timed.len().saturating_sub(unschedulable), unschedulable }
     }
 
     /// The next pod to try; it stays here as taken.

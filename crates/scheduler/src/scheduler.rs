@@ -6,6 +6,7 @@
 use crate::cluster::Cluster;
 use crate::decide::Decider;
 use crate::fit_error::FitError;
+use crate::metrics::{Attempt, Metrics};
 use crate::plugin::{Event, No, Rejection};
 use crate::pod::{self, DEFAULT_SCHEDULER, Key, PodInfo, Templates};
 use crate::queue::Queue;
@@ -43,17 +44,31 @@ impl Default for Options {
 pub struct Handle {
     stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
+    metrics: Arc<Metrics>,
+    name: String,
 }
 
 /// Starts it on the current runtime.
 pub fn start(client: Client, clock: Clock, events: Recorder, options: Options) -> Handle {
     let (stop, stopping) = watch::channel(false);
     let events = events.component(&options.scheduler_name);
-    let task = tokio::spawn(async move { Scheduler::new(client, clock, events, options).run(stopping).await });
-    Handle { stop, task: Some(task) }
+    let (metrics, name) = (Arc::<Metrics>::default(), options.scheduler_name.clone());
+    let scheduler = Scheduler::new(client, clock, events, options, metrics.clone());
+    let task = tokio::spawn(async move { scheduler.run(stopping).await });
+    Handle { stop, task: Some(task), metrics, name }
 }
 
 impl Handle {
+    /// Appends what it counts, in Prometheus' text format; to be asked at any time.
+    pub fn metrics(&self) -> impl Fn(&mut String) + Send + Sync + 'static {
+        let (metrics, name) = (self.metrics.clone(), self.name.clone());
+        move |out| {
+            if metrics.write(&name, out).is_err() {
+                tracing::error!("metrics of the scheduler did not render");
+            }
+        }
+    }
+
     /// Lets writes that are under way end.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
@@ -75,7 +90,13 @@ impl Drop for Handle {
 
 /// How a write ended.
 enum Outcome {
-    Bound(Arc<PodInfo>, Arc<str>, Result<(), api::Status>),
+    /// `begun` is when the pod was taken up.
+    Bound {
+        pod: Arc<PodInfo>,
+        node: Arc<str>,
+        answer: Result<(), api::Status>,
+        begun: Instant,
+    },
     Reported,
 }
 
@@ -91,10 +112,11 @@ struct Scheduler {
     /// Pods that count as bound although the cache has not shown it, and their uids.
     assumed: HashMap<Key, Box<str>>,
     writes: JoinSet<Outcome>,
+    metrics: Arc<Metrics>,
 }
 
 impl Scheduler {
-    fn new(client: Client, clock: Clock, events: Recorder, options: Options) -> Scheduler {
+    fn new(client: Client, clock: Clock, events: Recorder, options: Options, metrics: Arc<Metrics>) -> Scheduler {
         Scheduler {
             client,
             clock,
@@ -105,6 +127,7 @@ impl Scheduler {
             templates: Templates::default(),
             assumed: HashMap::new(),
             writes: JoinSet::new(),
+            metrics,
             options,
         }
     }
@@ -132,6 +155,7 @@ impl Scheduler {
             }
             self.queue.release(Instant::now());
             self.try_pods();
+            self.metrics.pending(self.queue.pending());
             let due = self.queue.next_due();
             tokio::select! {
                 change = nodes.next() => self.node_changed(&change),
@@ -214,28 +238,29 @@ impl Scheduler {
     fn try_pods(&mut self) {
         while self.writes.len() < IN_FLIGHT_MAX {
             let Some(pod) = self.queue.pop() else { return };
+            let begun = Instant::now();
             match self.decider.schedule(&pod, &self.cluster) {
-                Ok(node) => self.assume_and_bind(pod, node),
-                Err(error) => self.refused(&pod, &error),
+                Ok(node) => self.assume_and_bind(pod, node, begun),
+                Err(error) => self.refused(&pod, &error, begun),
             }
         }
     }
 
-    fn assume_and_bind(&mut self, pod: Arc<PodInfo>, node: Arc<str>) {
+    fn assume_and_bind(&mut self, pod: Arc<PodInfo>, node: Arc<str>, begun: Instant) {
         if let Err(rejection) = self.reserve(&pod, &node) {
             let nodes = self.cluster.nodes().len();
             let error = FitError { nodes, rejections: vec![(rejection, nodes)], ..FitError::default() };
-            self.refused(&pod, &error);
+            self.refused(&pod, &error, begun);
             return;
         }
         let binding = self.decider.rows().iter().find_map(|row| row.bind(&self.client, &pod, &node));
-        let Some(binding) = binding else { return self.binding_failed(&pod, &node, "no plugin binds") };
+        let Some(binding) = binding else { return self.binding_failed(&pod, &node, "no plugin binds", begun) };
         self.assumed.insert(pod.key.clone(), pod.pod.uid.clone());
         self.cluster.set_pod(&node, pod.clone());
         wake(&mut self.queue, &self.decider, Event::PodPlaced(&pod));
         self.writes.spawn(async move {
             let answer = binding.await;
-            Outcome::Bound(pod, node, answer)
+            Outcome::Bound { pod, node, answer, begun }
         });
     }
 
@@ -254,18 +279,19 @@ impl Scheduler {
 
     fn wrote(&mut self, ended: Result<Outcome, tokio::task::JoinError>) {
         match ended {
-            Ok(Outcome::Bound(pod, node, Ok(()))) => {
+            Ok(Outcome::Bound { pod, node, answer: Ok(()), begun }) => {
+                self.metrics.attempted(Attempt::Scheduled, begun.elapsed());
                 let message = format!("Successfully assigned {} to {node}", pod.key);
                 self.events.event(&*pod.pod, Severity::Normal, "Scheduled", message);
             }
-            Ok(Outcome::Bound(pod, node, Err(status))) => {
+            Ok(Outcome::Bound { pod, node, answer: Err(status), begun }) => {
                 if self.assumed.get(&pod.key) == Some(&pod.pod.uid) {
                     self.assumed.remove(&pod.key);
                     self.free(&pod.key);
                 }
                 // A pod that is gone, or that another scheduler has bound, needs no further try; its event comes.
                 if !matches!(status.reason, Reason::NotFound) {
-                    self.binding_failed(&pod, &node, &status.to_string());
+                    self.binding_failed(&pod, &node, &status.to_string(), begun);
                 }
             }
             Ok(Outcome::Reported) => {}
@@ -273,13 +299,15 @@ impl Scheduler {
         }
     }
 
-    fn binding_failed(&mut self, pod: &Arc<PodInfo>, node: &str, why: &str) {
+    fn binding_failed(&mut self, pod: &Arc<PodInfo>, node: &str, why: &str, begun: Instant) {
+        self.metrics.attempted(Attempt::Error, begun.elapsed());
         self.decider.rows().iter().rev().for_each(|row| row.unreserve(pod, node));
         self.queue.retry(&pod.key);
         self.report(pod, "SchedulerError", format!("binding rejected: {why}"));
     }
 
-    fn refused(&mut self, pod: &Arc<PodInfo>, error: &FitError) {
+    fn refused(&mut self, pod: &Arc<PodInfo>, error: &FitError, begun: Instant) {
+        self.metrics.attempted(Attempt::Unschedulable, begun.elapsed());
         let plugins: Vec<&str> = error.plugins().into_iter().map(|row| self.decider.rows()[row].name()).collect();
         tracing::debug!(pod = %pod.key, ?plugins, %error, "no node suits the pod");
         self.queue.park(&pod.key, error.plugins());

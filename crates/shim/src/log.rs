@@ -2,11 +2,14 @@
 //!
 //! Invariants: a line longer than [`LINE_BYTES_MAX`] is cut into `P` lines and ends with an `F` line; what cannot be
 //! written (a full disk) is counted and dropped, as the container must not stop for its log; at most one line per
-//! stream is held in memory.
+//! stream is held in memory, and what `rate` holds back.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::Instant;
+
+use crate::rate::Rate;
 
 /// As containerd's `max_container_log_line_size`, which kubelet's reader expects.
 pub(crate) const LINE_BYTES_MAX: usize = 16 << 10;
@@ -21,6 +24,9 @@ pub(crate) struct Log {
     /// Whether the last write was cut short, so that the next begins on a line of its own.
     torn: bool,
     lost: u64,
+    /// Bytes in the file.
+    length: u64,
+    rate: Rate,
 }
 
 /// What has come of one stream's current line.
@@ -36,9 +42,10 @@ impl Stream {
 }
 
 impl Log {
-    /// Opens the log at `path`; an empty path keeps none.
-    pub(crate) fn open(path: &str) -> io::Result<Log> {
-        let mut log = Log { path: path.to_owned(), file: None, torn: false, lost: 0 };
+    /// Opens the log at `path`; an empty path keeps none. It may grow by `rate` bytes a second; 0 is no limit.
+    pub(crate) fn open(path: &str, rate: u64) -> io::Result<Log> {
+        let rate = Rate::new(rate, Instant::now());
+        let mut log = Log { path: path.to_owned(), file: None, torn: false, lost: 0, length: 0, rate };
         log.reopen()?;
         Ok(log)
     }
@@ -46,7 +53,9 @@ impl Log {
     /// Opens the file at the same path anew, after it was renamed. On an error the old file goes on.
     pub(crate) fn reopen(&mut self) -> io::Result<()> {
         if !self.path.is_empty() {
-            self.file = Some(File::options().append(true).create(true).mode(0o640).open(&self.path)?);
+            let file = File::options().append(true).create(true).mode(0o640).open(&self.path)?;
+            self.length = file.metadata()?.len();
+            self.file = Some(file);
             self.torn = false;
         }
         Ok(())
@@ -102,14 +111,47 @@ impl Log {
             self.flush(&mut batch);
         }
         stream.line = Vec::new();
+        self.release(true);
+    }
+
+    /// Whether lines wait for room.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.rate.is_holding()
+    }
+
+    /// Writes what was held back, if there is room or it is the `end`.
+    pub(crate) fn release(&mut self, end: bool) {
+        let Some((held, dropped)) = self.rate.release(self.length, end, Instant::now()) else { return };
+        if dropped > 0 {
+            let mut notice = Batch { bytes: Vec::new(), time: timestamp() };
+            notice.push("stderr", b'F', self.rate.notice(dropped).as_bytes(), b"");
+            self.append(&notice.bytes);
+        }
+        self.append(&held);
     }
 
     fn flush(&mut self, batch: &mut Batch) {
-        let Some(file) = self.file.as_mut().filter(|_| !batch.bytes.is_empty()) else { return };
-        if self.torn {
-            batch.bytes.insert(0, b'\n');
+        if self.file.is_none() || batch.bytes.is_empty() {
+            return;
         }
-        let mut rest = batch.bytes.as_slice();
+        self.release(false);
+        if self.rate.admits(&batch.bytes, self.length, Instant::now()) {
+            self.append(&batch.bytes);
+        }
+        batch.bytes.clear();
+    }
+
+    fn append(&mut self, lines: &[u8]) {
+        let Some(file) = self.file.as_mut() else { return };
+        let begun;
+        let mut rest = match self.torn {
+            true => {
+                begun = [b"\n", lines].concat();
+                begun.as_slice()
+            }
+            false => lines,
+        };
+        let all = rest;
         while !rest.is_empty() {
             match file.write(rest) {
                 Ok(count) if count > 0 => rest = &rest[count..],
@@ -117,12 +159,12 @@ impl Log {
                 _ => break,
             }
         }
-        let written = batch.bytes.len() - rest.len();
+        let written = all.len() - rest.len();
+        self.length += written as u64;
         if written > 0 {
-            self.torn = batch.bytes[written - 1] != b'\n';
+            self.torn = all[written - 1] != b'\n';
         }
         self.lost += rest.iter().filter(|byte| **byte == b'\n').count() as u64;
-        batch.bytes.clear();
     }
 }
 
@@ -203,7 +245,7 @@ mod tests {
 
     fn lines(chunks: &[&[u8]]) -> Vec<(char, usize)> {
         let path = std::env::temp_dir().join(format!("shim-log-{}-{}", std::process::id(), chunks.as_ptr() as usize));
-        let mut log = Log::open(path.to_str().unwrap()).unwrap();
+        let mut log = Log::open(path.to_str().unwrap(), 0).unwrap();
         let mut stream = Stream::new("stdout");
         chunks.iter().for_each(|chunk| log.write(&mut stream, chunk));
         log.finish(&mut stream);
@@ -227,9 +269,34 @@ mod tests {
         assert_eq!(lines(&[&max, &max, b"\n"]), [('P', LINE_BYTES_MAX), ('F', LINE_BYTES_MAX)]);
     }
 
+    /// Fifty megabytes at once, and then the end.
+    #[test]
+    fn a_flood_fills_no_disk_and_keeps_the_last_lines() {
+        let path = std::env::temp_dir().join(format!("shim-flood-{}", std::process::id()));
+        let mut log = Log::open(path.to_str().unwrap(), 1 << 20).unwrap();
+        let mut stream = Stream::new("stdout");
+        const LINES: usize = 500_000;
+        let chunk: Vec<u8> = [[b'x'; 99].as_slice(), b"\n"].concat().repeat(160);
+        for _ in 0..LINES / 160 {
+            log.write(&mut stream, &chunk);
+        }
+        log.write(&mut stream, b"the last words\n");
+        log.finish(&mut stream);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        // The burst, the rate for as long as this test may take, and what is held.
+        assert!(text.len() < 40 << 20, "{}", text.len());
+        assert!(text.ends_with("stdout F the last words\n"));
+        let notices: Vec<&str> = text.lines().filter(|line| line.contains(" stderr F [sampan: ")).collect();
+        let dropped =
+            |line: &&str| line.split("[sampan: ").nth(1).unwrap().split(' ').next().unwrap().parse::<usize>().unwrap();
+        let dropped: usize = notices.iter().map(dropped).sum();
+        assert_eq!(text.lines().count() - notices.len() + dropped, LINES + 1, "every line is there or counted");
+    }
+
     #[test]
     fn a_full_disk_costs_lines_not_the_container() {
-        let mut log = Log::open("/dev/full").unwrap();
+        let mut log = Log::open("/dev/full", 0).unwrap();
         let mut stream = Stream::new("stderr");
         log.write(&mut stream, b"one\ntwo\nthr");
         log.finish(&mut stream);

@@ -11,6 +11,7 @@ mod connection;
 mod container;
 mod log;
 mod pod;
+mod rate;
 mod serve;
 mod spawn;
 mod sys;

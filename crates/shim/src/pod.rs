@@ -21,6 +21,8 @@ pub(crate) struct Pod {
     pub(crate) shm: Option<OwnedFd>,
     /// The first process of the pod's shared process namespace, and that namespace.
     pub(crate) inert: Option<(i32, OwnedFd)>,
+    /// As `PodSpec::log_bytes_per_second`.
+    pub(crate) log_rate: u64,
 }
 
 fn named<T>(what: &str, result: std::io::Result<T>) -> Result<T, String> {
@@ -74,7 +76,8 @@ impl Pod {
         } else {
             None
         };
-        Ok(Pod { listener, children, network: open("/proc/self/ns/net")?, processes, shm, inert })
+        let log_rate = spec.log_bytes_per_second;
+        Ok(Pod { listener, children, network: open("/proc/self/ns/net")?, processes, shm, inert, log_rate })
     }
 }
 

@@ -21,6 +21,8 @@ const CONNECTIONS_MAX: usize = 8;
 const CONTAINERS_MAX: usize = 128;
 /// Execs running at once.
 const EXECS_MAX: usize = 128;
+/// How often it is looked whether there is room for what a container wrote too fast, while there is such.
+const HELD_LOOK_MS: i32 = 1000;
 /// Bytes taken from a container's stream at once.
 const CHUNK_BYTES: usize = 16 << 10;
 
@@ -109,7 +111,8 @@ impl Shim {
     /// Serves until the node asks for the end.
     pub(crate) fn run(mut self) -> Result<(), String> {
         while !self.ending || sys::has_children() {
-            let tokens = self.epoll.wait().map_err(|error| format!("wait for events: {error}"))?;
+            let timeout = if self.is_holding_lines() { HELD_LOOK_MS } else { -1 };
+            let tokens = self.epoll.wait(timeout).map_err(|error| format!("wait for events: {error}"))?;
             for token in tokens {
                 // An earlier event of the same batch may have ended what a later one is about; each looks again.
                 match Token::of(token) {
@@ -121,6 +124,7 @@ impl Shim {
                     Token::Watcher(number) => self.catch_up(number),
                 }
             }
+            self.release_lines();
         }
         Ok(())
     }

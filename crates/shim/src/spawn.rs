@@ -84,7 +84,8 @@ fn named<T>(what: &str, result: std::io::Result<T>) -> Result<T, String> {
 
 /// Clones a container's first process. `target` is the process whose namespace `PID_TARGET` means.
 pub(crate) fn start(spec: &ContainerSpec, pod: &Pod, target: Option<i32>) -> Result<(Container, Birth), String> {
-    let log = named(&format!("open the log {}", spec.log_path), Log::open(&spec.log_path))?;
+    let log = Log::open(&spec.log_path, pod.log_rate);
+    let log = named(&format!("open the log {}", spec.log_path), log)?;
     let mut container = Container::new(spec, log);
     let streams = container_streams(spec, &mut container)?;
     let namespace = match spec.pid_mode {

@@ -22,4 +22,4 @@ pub use encoder::Encoder;
 pub use frame::{Frame, ProtocolError, Status};
 pub use headers::Headers;
 pub use session::{Incoming, OpenError, Session, Stream, StreamReader, StreamWriter};
-pub use splice::splice;
+pub use splice::{splice, splice_while_used};

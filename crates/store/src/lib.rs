@@ -9,9 +9,11 @@
 mod engine;
 mod etcd;
 mod files;
+mod unreadable;
 
-pub use engine::{Clock, Embedded, MonotonicClock, Options, Stats};
-pub use etcd::{Claim, Claimed, Etcd, EtcdOptions, EtcdTls};
+pub use engine::{Clock, Embedded, MonotonicClock, Options, Stats, write_copy};
+pub use etcd::{Claim, Etcd, EtcdOptions, EtcdRestore, EtcdRestoring, EtcdTls, check_sizes};
+pub use unreadable::{unreadable, unreadable_reason};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -124,6 +126,9 @@ pub enum StoreError {
     /// This write is larger than the store takes; it is not stored.
     #[error("the write is too large: {reason}")]
     TooLarge { reason: String },
+    /// The value cannot be put into the form in which it is to be kept; it is not stored.
+    #[error("{attempted}: {reason}")]
+    Unsealed { attempted: String, reason: String },
     /// From `commit`: it was not acknowledged, but may turn out to be there: in the embedded engine after a restart, in
     /// etcd when the answer was lost and says so.
     #[error("{attempted}: {source}")]
@@ -163,4 +168,8 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets history before `revision`: ranges and watches from there answer `Compacted`. What is forgotten already
     /// is no error.
     async fn compact(&self, revision: Revision) -> Result<(), StoreError>;
+    /// Whether `key` has a value in a form that would not be written today: writing it again, unchanged, is not idle.
+    async fn is_stale(&self, _key: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }

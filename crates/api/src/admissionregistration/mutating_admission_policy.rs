@@ -21,7 +21,6 @@ impl Kind for MutatingAdmissionPolicy {
             Column::text("ParamKind").about("The kind of its parameters."),
             Column::AGE,
         ],
-        unattended: true,
         ..ResourceDef::new(
             "admissionregistration.k8s.io",
             "v1",

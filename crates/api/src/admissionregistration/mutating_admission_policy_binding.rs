@@ -21,7 +21,6 @@ impl Kind for MutatingAdmissionPolicyBinding {
             Column::text("ParamRef").about("The parameters that it gives."),
             Column::AGE,
         ],
-        unattended: true,
         ..ResourceDef::new(
             "admissionregistration.k8s.io",
             "v1",

@@ -2,35 +2,12 @@
 //! are evaluated: here they only have to be there.
 
 use super::rules::{self, FAILURE_POLICIES};
+use crate::cel_names::is_identifier;
 use crate::check::{self, Errors};
 use crate::field::{FieldError, FieldPath};
 use crate::labels;
 use crate::table::Cell;
 use k8s_openapi::api::admissionregistration::v1::{MatchCondition, MatchResources, ParamKind, Variable};
-
-const RESERVED: &[&str] = &[
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "namespace",
-    "null",
-    "package",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-];
 
 /// A policy's common part.
 pub(super) struct Policy<'a> {
@@ -69,11 +46,6 @@ pub(super) fn policy(errors: &mut Errors, path: &FieldPath, policy: &Policy<'_>)
             errors.push(FieldError::required(path.child("expression"), "expression is not specified"));
         }
     }
-}
-
-fn is_identifier(name: &str) -> bool {
-    let word = |byte: u8| byte == b'_' || byte.is_ascii_alphanumeric();
-    !RESERVED.contains(&name) && !name.starts_with(|c: char| c.is_ascii_digit()) && name.bytes().all(word)
 }
 
 fn param_kind(errors: &mut Errors, path: &FieldPath, own: &ParamKind) {

@@ -29,7 +29,6 @@ impl Kind for ValidatingAdmissionPolicy {
             Column::text("ParamKind").about("The kind of its parameters."),
             Column::AGE,
         ],
-        unattended: true,
         ..ResourceDef::new(
             "admissionregistration.k8s.io",
             "v1",

@@ -15,7 +15,6 @@ impl Kind for ValidatingWebhookConfiguration {
         unconditional_update: false,
         categories: &["api-extensions"],
         columns: &[Column::NAME, Column::integer("Webhooks").about("How many it asks."), Column::AGE],
-        unattended: true,
         ..ResourceDef::new(
             "admissionregistration.k8s.io",
             "v1",

@@ -25,7 +25,6 @@ impl Kind for APIService {
             Column::text("Available").about("Whether it answers."),
             Column::AGE,
         ],
-        unattended: true,
         ..ResourceDef::new(
             "apiregistration.k8s.io",
             "v1",

@@ -8,7 +8,7 @@ use crate::kind::Kind;
 use crate::resource::{Column, ResourceDef, Scope, Subresource};
 use crate::selector;
 use crate::table::Cell;
-use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus, RollingUpdateDaemonSet};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::Timestamp;
 
@@ -83,6 +83,10 @@ impl Kind for DaemonSet {
         let strategy = spec.update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref()).unwrap_or_default();
         let strategies = &["OnDelete", "RollingUpdate"];
         check::supported_if_set(&mut errors, &path.child("updateStrategy").child("type"), Some(strategy), strategies);
+        let rolling = spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
+        if let Some(rolling) = rolling.filter(|_| strategy == "RollingUpdate") {
+            self::rolling(&mut errors, &path.child("updateStrategy").child("rollingUpdate"), rolling);
+        }
         errors
     }
 
@@ -90,6 +94,9 @@ impl Kind for DaemonSet {
         let mut errors = Errors::new();
         let path = FieldPath::new("spec").child("selector");
         check::immutable(&mut errors, path, &self.spec.selector, &old.spec.selector);
+        if let Some(status) = self.status.as_ref().filter(|_| self.status != old.status) {
+            counts(&mut errors, &FieldPath::new("status"), status);
+        }
         errors
     }
 
@@ -118,4 +125,39 @@ impl Kind for DaemonSet {
             Cell::Text(selector::printed(Some(&self.spec.selector))),
         ]
     }
+}
+
+/// One of the two bounds must let something happen, and not both.
+fn rolling(errors: &mut Errors, path: &FieldPath, rolling: &RollingUpdateDaemonSet) {
+    for (field, value) in [("maxUnavailable", &rolling.max_unavailable), ("maxSurge", &rolling.max_surge)] {
+        if let Some(value) = value {
+            check::count_or_percent(errors, &path.child(field), value);
+            check::at_most_all(errors, &path.child(field), value);
+        }
+    }
+    let is_some = |bound: &Option<IntOrString>| bound.as_ref().is_some_and(|bound| !check::is_nothing(bound));
+    let (unavailable, surge) = (is_some(&rolling.max_unavailable), is_some(&rolling.max_surge));
+    if unavailable && surge {
+        let detail = "may not be set when maxUnavailable is non-zero";
+        errors.push(FieldError::invalid(path.child("maxSurge"), &rolling.max_surge, detail));
+    }
+    if !unavailable && !surge {
+        errors.push(FieldError::required(path.child("maxUnavailable"), "cannot be 0 when maxSurge is 0"));
+    }
+}
+
+fn counts(errors: &mut Errors, path: &FieldPath, status: &DaemonSetStatus) {
+    for (field, count) in [
+        ("currentNumberScheduled", Some(status.current_number_scheduled)),
+        ("numberMisscheduled", Some(status.number_misscheduled)),
+        ("desiredNumberScheduled", Some(status.desired_number_scheduled)),
+        ("numberReady", Some(status.number_ready)),
+        ("updatedNumberScheduled", status.updated_number_scheduled),
+        ("numberAvailable", status.number_available),
+        ("numberUnavailable", status.number_unavailable),
+        ("collisionCount", status.collision_count),
+    ] {
+        check::non_negative(errors, path.child(field), count);
+    }
+    check::non_negative(errors, path.child("observedGeneration"), status.observed_generation);
 }

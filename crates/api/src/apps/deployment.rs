@@ -155,23 +155,17 @@ fn rolling_update(errors: &mut Errors, path: &FieldPath, rolling: &RollingUpdate
     let surge = rolling.max_surge.as_ref().unwrap_or(&none);
     check::count_or_percent(errors, &path.child("maxUnavailable"), unavailable);
     check::count_or_percent(errors, &path.child("maxSurge"), surge);
-    if is_nothing(unavailable) && is_nothing(surge) {
+    if check::is_nothing(unavailable) && check::is_nothing(surge) {
         let detail = "may not be 0 when `maxSurge` is 0";
         errors.push(FieldError::invalid(path.child("maxUnavailable"), unavailable, detail));
     }
     check::at_most_all(errors, &path.child("maxUnavailable"), unavailable);
 }
 
-fn is_nothing(value: &IntOrString) -> bool {
-    match value {
-        IntOrString::Int(count) => *count == 0,
-        IntOrString::String(share) => share.trim_end_matches('%').parse::<i64>().is_ok_and(|share| share == 0),
-    }
-}
-
 fn status(errors: &mut Errors, path: &FieldPath, status: &DeploymentStatus, collisions: Option<i32>) {
     check::non_negative(errors, path.child("observedGeneration"), status.observed_generation);
     check::non_negative(errors, path.child("unavailableReplicas"), status.unavailable_replicas);
+    check::non_negative(errors, path.child("terminatingReplicas"), status.terminating_replicas);
     replicas::counts(
         errors,
         path,
@@ -182,6 +176,7 @@ fn status(errors: &mut Errors, path: &FieldPath, status: &DeploymentStatus, coll
             ("availableReplicas", status.available_replicas),
         ],
     );
+    check::non_negative(errors, path.child("collisionCount"), status.collision_count);
     let own = status.collision_count.unwrap_or_default();
     if collisions.is_some_and(|before| own < before) {
         errors.push(FieldError::invalid(path.child("collisionCount"), &own, "cannot be decremented"));

@@ -75,7 +75,7 @@ pub(super) fn found_by(errors: &mut Errors, path: &FieldPath, template: &PodTemp
 }
 
 /// Counts of a status: none negative, none more than there are replicas.
-pub(super) fn counts(errors: &mut Errors, path: &FieldPath, replicas: i32, counts: &[(&str, Option<i32>)]) {
+pub(crate) fn counts(errors: &mut Errors, path: &FieldPath, replicas: i32, counts: &[(&str, Option<i32>)]) {
     check::non_negative(errors, path.child("replicas"), Some(replicas));
     for (field, count) in counts {
         check::non_negative(errors, path.child(field), *count);

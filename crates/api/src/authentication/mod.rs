@@ -1,4 +1,5 @@
 //! The kinds of the authentication group.
 
 mod self_subject_review;
+mod token_request;
 mod token_review;

@@ -30,7 +30,6 @@ impl Kind for HorizontalPodAutoscaler {
         categories: &["all"],
         subresources: &[Subresource::Status],
         columns: COLUMNS,
-        unattended: true,
         ..ResourceDef::new(
             "autoscaling",
             "v2",

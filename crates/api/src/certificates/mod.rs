@@ -4,3 +4,5 @@ mod certificate_signing_request;
 mod cluster_trust_bundle;
 mod pod_certificate_request;
 mod signer_name;
+
+pub(crate) use signer_name::signer_name;

@@ -6,7 +6,7 @@ use crate::field::{FieldError, FieldPath};
 /// Longest signer name: a domain, a slash and a path of 571 bytes.
 const SIGNER_NAME_BYTES_MAX: usize = 571;
 
-pub(super) fn signer_name(errors: &mut Errors, path: &FieldPath, name: &str) {
+pub(crate) fn signer_name(errors: &mut Errors, path: &FieldPath, name: &str) {
     let Some((domain, rest)) = name.split_once('/') else {
         let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
         match name {

@@ -11,6 +11,7 @@ impl Kind for ComponentStatus {
     const DEF: ResourceDef = ResourceDef {
         short_names: &["cs"],
         verbs: Verbs::ReadOnly,
+        deprecation: "v1 ComponentStatus is deprecated in v1.19+",
         columns: &[
             Column::NAME,
             Column::text("Status").about("Whether it is healthy."),

@@ -13,6 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 impl Kind for Endpoints {
     const DEF: ResourceDef = ResourceDef {
         create_on_update: true,
+        deprecation: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
         short_names: &["ep"],
         columns: &[Column::NAME, Column::text("Endpoints").about("Its first addresses and ports."), Column::AGE],
         ..ResourceDef::new(

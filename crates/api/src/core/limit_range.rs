@@ -16,7 +16,6 @@ impl Kind for LimitRange {
         create_on_update: true,
         short_names: &["limits"],
         columns: &[Column::NAME, Column::CREATED_AT],
-        unattended: true,
         ..ResourceDef::new(
             "",
             "v1",
@@ -74,7 +73,7 @@ fn of_containers(limit: &mut LimitRangeItem) {
 }
 
 fn item(errors: &mut Errors, path: &FieldPath, limit: &LimitRangeItem) {
-    let holder = if limit.type_ == "PersistentVolumeClaim" { Holder::Any } else { Holder::Container };
+    let holder = if matches!(limit.type_.as_str(), "Pod" | "Container") { Holder::Container } else { Holder::Any };
     for (field, list) in [
         ("max", &limit.max),
         ("min", &limit.min),
@@ -89,21 +88,44 @@ fn item(errors: &mut Errors, path: &FieldPath, limit: &LimitRangeItem) {
             errors.push(FieldError::forbidden(path.child(field), detail));
         }
     }
-    // Which must not exceed which: (path, the lesser, its name, the greater, its name).
-    for (field, lesser, lesser_name, greater, greater_name) in [
-        ("min", &limit.min, "min", &limit.max, "max"),
-        ("defaultRequest", &limit.min, "min", &limit.default_request, "default request"),
-        ("defaultRequest", &limit.default_request, "default request", &limit.max, "max"),
-        ("defaultRequest", &limit.default_request, "default request", &limit.default, "default limit"),
-        ("default", &limit.min, "min", &limit.default, "default"),
-        ("default", &limit.default, "default", &limit.max, "max"),
+    for (name, ratio) in limit.max_limit_request_ratio.iter().flatten() {
+        if let Ok(own) = Quantity::try_from(ratio)
+            && own.milli_value() < 1000
+        {
+            let path = path.child("maxLimitRequestRatio").key(name);
+            errors.push(FieldError::invalid(path, &ratio.0, format!("ratio {} is less than 1", ratio.0)));
+        }
+        let bound = |list: &Option<ResourceList>| Quantity::try_from(list.as_ref()?.get(name)?).ok();
+        if let (Ok(own), Some(least), Some(most)) = (Quantity::try_from(ratio), bound(&limit.min), bound(&limit.max)) {
+            let widest = most.milli_value() as f64 / least.milli_value() as f64;
+            if own.milli_value() as f64 / 1000.0 > widest {
+                let path = path.child("maxLimitRequestRatio").key(name);
+                let detail = format!("ratio {own} is greater than max/min = {widest:.6}");
+                errors.push(FieldError::invalid(path, &ratio.0, detail));
+            }
+        }
+    }
+    let bounds = [&limit.min, &limit.max].into_iter().flatten();
+    if limit.type_ == "PersistentVolumeClaim" && !bounds.into_iter().any(|list| list.contains_key("storage")) {
+        let detail = "either minimum or maximum storage value is required, but neither was provided";
+        errors.push(FieldError::required(path.child("limits"), detail));
+    }
+    // Which must not exceed which: (path, the lesser, its name, the greater, its name), and whether the greater is shown.
+    for (field, lesser, lesser_name, greater, greater_name, show_greater) in [
+        ("min", &limit.min, "min", &limit.max, "max", false),
+        ("defaultRequest", &limit.min, "min", &limit.default_request, "default request", true),
+        ("defaultRequest", &limit.default_request, "default request", &limit.max, "max", false),
+        ("defaultRequest", &limit.default_request, "default request", &limit.default, "default limit", false),
+        ("default", &limit.min, "min", &limit.default, "default", false),
+        ("default", &limit.default, "default", &limit.max, "max", true),
     ] {
         for (name, less) in lesser.iter().flatten() {
             let Some(more) = greater.as_ref().and_then(|list| list.get(name)) else { continue };
             let (Ok(less), Ok(more)) = (Quantity::try_from(less), Quantity::try_from(more)) else { continue };
             if less > more {
                 let detail = format!("{lesser_name} value {less} is greater than {greater_name} value {more}");
-                errors.push(FieldError::invalid(path.child(field).key(name), &less.to_string(), detail));
+                let shown = if show_greater { more } else { less };
+                errors.push(FieldError::invalid(path.child(field).key(name), &shown.to_string(), detail));
             }
         }
     }

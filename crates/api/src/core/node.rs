@@ -9,7 +9,7 @@ use crate::kind::{FieldValues, Kind};
 use crate::labels;
 use crate::resource::{Column, ResourceDef, Scope, Subresource};
 use crate::table::Cell;
-use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Taint};
+use k8s_openapi::api::core::v1::{Node, NodeConfigSource, NodeSpec, NodeStatus, Taint};
 use k8s_openapi::jiff::Timestamp;
 
 const ROLE_PREFIX: &str = "node-role.kubernetes.io/";
@@ -36,7 +36,14 @@ impl Kind for Node {
     };
 
     fn defaults(&mut self) {
-        self.spec.get_or_insert_default();
+        let spec = self.spec.get_or_insert_default();
+        // The two say the same: who writes one of them has written both.
+        let one = spec.pod_cidr.clone().filter(|cidr| !cidr.is_empty());
+        match (one, spec.pod_cidrs.as_ref().and_then(|cidrs| cidrs.first())) {
+            (Some(one), None) => spec.pod_cidrs = Some(vec![one]),
+            (None, Some(first)) => spec.pod_cidr = Some(first.clone()),
+            _ => {}
+        }
         if let Some(status) = &mut self.status
             && status.allocatable.is_none()
         {
@@ -61,6 +68,12 @@ impl Kind for Node {
             let taints_path = FieldPath::new("metadata").child("taints");
             taints(&mut errors, &taints_path, spec.taints.as_deref().unwrap_or_default());
             pod_cidrs(&mut errors, &path.child("podCIDRs"), spec.pod_cidrs.as_deref().unwrap_or_default());
+            if let (Some(one), Some(first)) = (&spec.pod_cidr, spec.pod_cidrs.iter().flatten().next())
+                && one != first
+            {
+                let detail = "v1.PodCIDR and v1.CIDRs[0] do not match";
+                errors.push(FieldError::invalid(path.child("podCIDR"), one, detail));
+            }
         }
         if let Some(status) = &self.status {
             for (field, list) in [("capacity", &status.capacity), ("allocatable", &status.allocatable)] {
@@ -92,6 +105,21 @@ impl Kind for Node {
             let detail = "node updates may not change providerID except from \"\" to valid";
             errors.push(FieldError::forbidden(path.child("providerID"), detail));
         }
+        if let Some(source) = &new.config_source {
+            config_source(&mut errors, &path.child("configSource"), source, false);
+        }
+        let config = self.status.as_ref().and_then(|status| status.config.as_ref());
+        for (field, source) in config.into_iter().flat_map(|config| {
+            [("assigned", &config.assigned), ("active", &config.active), ("lastKnownGood", &config.last_known_good)]
+        }) {
+            if let Some(source) = source {
+                let path = FieldPath::new("status").child("config").child(field);
+                config_source(&mut errors, &path, source, true);
+            }
+        }
+        if given(&old.external_id) != given(&new.external_id) {
+            errors.push(FieldError::forbidden(path.child("externalID"), "may not be updated"));
+        }
         errors
     }
 
@@ -121,6 +149,38 @@ impl Kind for Node {
             or_unknown(info.map(|info| info.kernel_version.as_str())),
             or_unknown(info.map(|info| info.container_runtime_version.as_str())),
         ]
+    }
+}
+
+/// Where a node's settings once came from; nothing reads it any more. A spec names a map, a status one version of it.
+fn config_source(errors: &mut Errors, path: &FieldPath, source: &NodeConfigSource, of_status: bool) {
+    let Some(map) = &source.config_map else {
+        errors.push(FieldError::invalid(path.clone(), source, "exactly one reference subfield must be non-nil"));
+        return;
+    };
+    let path = path.child("configMap");
+    for (field, value) in [("uid", &map.uid), ("resourceVersion", &map.resource_version)] {
+        match (of_status, value.as_deref().unwrap_or_default()) {
+            (false, "") => {}
+            (false, _) => {
+                errors.push(FieldError::forbidden(path.child(field), format!("{field} must not be set in spec")));
+            }
+            (true, "") => {
+                errors.push(FieldError::required(path.child(field), &format!("{field} must be set in status")));
+            }
+            (true, _) => {}
+        }
+    }
+    for (field, value, complaints) in [
+        ("namespace", &map.namespace, labels::dns1123_label(&map.namespace, false)),
+        ("name", &map.name, labels::dns1123_subdomain(&map.name, false)),
+        ("kubeletConfigKey", &map.kubelet_config_key, labels::config_key(&map.kubelet_config_key)),
+    ] {
+        if value.is_empty() {
+            errors.push(FieldError::required(path.child(field), &format!("{field} must be set")));
+        } else {
+            check::each(errors, &path.child(field), value, complaints);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! PersistentVolumeClaim: a request for storage that outlives pods.
 
-use super::persistent_volume::{ACCESS_MODES, access_modes, capacity};
+use super::persistent_volume::{access, access_modes, capacity};
 use super::resources;
 use crate::check::{self, Errors};
 use crate::core::columns;
@@ -67,14 +67,20 @@ impl Kind for PersistentVolumeClaim {
         }
         if self.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound") {
             rest.resources.clone_from(&before.resources);
-            rest.volume_attributes_class_name.clone_from(&before.volume_attributes_class_name);
         }
+        rest.volume_attributes_class_name.clone_from(&before.volume_attributes_class_name);
+        // Who asked for no class may be given one later.
+        if before.storage_class_name.is_none() {
+            rest.storage_class_name = None;
+        }
+        let mut errors = update::errors(self, old);
         if check::same(&rest, &before) {
-            return Vec::new();
+            return errors;
         }
         let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for \
                       bound claims\n";
-        vec![FieldError::forbidden(FieldPath::new("spec"), detail)]
+        errors.insert(0, FieldError::forbidden(FieldPath::new("spec"), detail));
+        errors
     }
 
     fn row(&self, now: Timestamp) -> Vec<Cell> {
@@ -109,18 +115,13 @@ pub(crate) fn defaults(claim: &mut PersistentVolumeClaim) {
     }
 }
 
-fn spec(errors: &mut Errors, path: &FieldPath, spec: &PersistentVolumeClaimSpec) {
+/// What a claim, or a pod's template of one, asks for.
+pub(crate) fn spec(errors: &mut Errors, path: &FieldPath, spec: &PersistentVolumeClaimSpec) {
     let modes = spec.access_modes.as_deref().unwrap_or_default();
     if modes.is_empty() {
         errors.push(FieldError::required(path.child("accessModes"), "at least 1 access mode is required"));
     }
-    for mode in modes {
-        check::supported_if_set(errors, &path.child("accessModes"), Some(mode), ACCESS_MODES);
-    }
-    if modes.len() > 1 && modes.iter().any(|mode| mode == "ReadWriteOncePod") {
-        let detail = "may not use ReadWriteOncePod with other access modes";
-        errors.push(FieldError::forbidden(path.child("accessModes"), detail));
-    }
+    access(errors, &path.child("accessModes"), modes);
     if let Some(selector) = &spec.selector {
         check::label_selector(errors, &path.child("selector"), selector);
     }
@@ -144,4 +145,114 @@ fn spec(errors: &mut Errors, path: &FieldPath, spec: &PersistentVolumeClaimSpec)
         }
     }
     check::supported_if_set(errors, &path.child("volumeMode"), spec.volume_mode.as_deref(), &["Block", "Filesystem"]);
+    source(errors, path, spec);
+}
+
+/// What the new volume is to be filled with.
+fn source(errors: &mut Errors, path: &FieldPath, spec: &PersistentVolumeClaimSpec) {
+    let (source, reference) = (&spec.data_source, &spec.data_source_ref);
+    if let Some(source) = source {
+        named(errors, &path.child("dataSource"), source.api_group.as_deref(), &source.kind, &source.name);
+    }
+    let Some(reference) = reference else { return };
+    let at = path.child("dataSourceRef");
+    named(errors, &at, reference.api_group.as_deref(), &reference.kind, &reference.name);
+    let namespace = reference.namespace.as_deref().unwrap_or_default();
+    if !namespace.is_empty() {
+        check::dns1123_label(errors, &at.child("namespace"), namespace);
+    }
+    let Some(source) = source else { return };
+    let shown = path.child("dataSource").to_string();
+    let is_same =
+        (&source.api_group, &source.kind, &source.name) == (&reference.api_group, &reference.kind, &reference.name);
+    if !namespace.is_empty() {
+        let detail = "may not be specified when dataSourceRef.namespace is specified";
+        errors.push(FieldError::invalid(path.clone(), &shown, detail));
+    } else if !is_same {
+        errors.push(FieldError::invalid(path.clone(), &shown, "must match dataSourceRef"));
+    }
+}
+
+fn named(errors: &mut Errors, path: &FieldPath, group: Option<&str>, kind: &str, name: &str) {
+    check::present(errors, path.child("name"), Some(name));
+    check::present(errors, path.child("kind"), Some(kind));
+    match group.unwrap_or_default() {
+        "" if kind != "PersistentVolumeClaim" => {
+            let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            errors.push(FieldError::invalid(path.clone(), kind, detail));
+        }
+        "" => {}
+        group => check::dns1123_subdomain(errors, &path.child("apiGroup"), group),
+    }
+}
+
+/// What a claim that has a volume may become, and what its status may say.
+mod update {
+    use super::*;
+    use crate::quantity::Quantity;
+
+    const RESIZES: &[&str] = &[
+        "ControllerResizeInProgress",
+        "ControllerResizeInfeasible",
+        "NodeResizeInProgress",
+        "NodeResizeInfeasible",
+        "NodeResizePending",
+    ];
+
+    pub(super) fn errors(new: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -> Errors {
+        let mut errors = Errors::new();
+        let path = FieldPath::new("spec");
+        let asked = |claim: &PersistentVolumeClaim| {
+            let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+            Quantity::try_from(requests.get("storage")?).ok()
+        };
+        let has = old.status.as_ref().and_then(|status| status.capacity.as_ref()?.get("storage"));
+        if let (Some(new), Some(old)) = (asked(new), asked(old))
+            && new < old
+            && has.is_some_and(|has| Quantity::try_from(has).is_ok_and(|has| new <= has))
+        {
+            let path = path.child("resources").child("requests").child("storage");
+            errors.push(FieldError::forbidden(path, "field can not be less than status.capacity"));
+        }
+        let class = |claim: &PersistentVolumeClaim| {
+            claim.spec.as_ref().and_then(|spec| spec.volume_attributes_class_name.clone())
+        };
+        if class(old).is_some_and(|class| !class.is_empty()) && class(new).unwrap_or_default().is_empty() {
+            let what = if class(new).is_none() { "nil" } else { "an empty string" };
+            let detail = format!("update from non-nil value to {what} is forbidden");
+            errors.push(FieldError::forbidden(path.child("volumeAttributesClassName"), detail));
+        }
+        if new.status != old.status {
+            status(&mut errors, &FieldPath::new("status"), &new.status.clone().unwrap_or_default());
+        }
+        errors
+    }
+
+    /// Of Kubernetes' own resources a volume has only one.
+    fn resource(errors: &mut Errors, path: &FieldPath, name: &str) {
+        let before = errors.len();
+        check::label_key(errors, path, name);
+        if errors.len() == before && resources::is_native(name) {
+            check::supported_if_set(errors, path, Some(name), &["storage"]);
+        }
+    }
+
+    fn status(errors: &mut Errors, path: &FieldPath, status: &PersistentVolumeClaimStatus) {
+        for (field, list) in [("capacity", &status.capacity), ("allocatedResources", &status.allocated_resources)] {
+            for (name, amount) in list.iter().flatten() {
+                resources::amount(errors, &path.child(field).key(name), name, amount);
+            }
+        }
+        for name in status.allocated_resources.iter().flatten().map(|(name, _)| name) {
+            resource(errors, &path.child("allocatedResources"), name);
+        }
+        // Upstream's path has the singular, and shows the resource.
+        let path = path.child("allocatedResourceStatus");
+        for (name, state) in status.allocated_resource_statuses.iter().flatten() {
+            resource(errors, &path, name);
+            if !RESIZES.contains(&state.as_str()) {
+                errors.push(FieldError::not_supported(path.clone(), name, RESIZES));
+            }
+        }
+    }
 }

@@ -76,6 +76,25 @@ impl Kind for ReplicationController {
         errors
     }
 
+    fn validate_update(&self, old: &ReplicationController) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        if let Some(status) = self.status.as_ref().filter(|_| self.status != old.status) {
+            let path = FieldPath::new("status");
+            check::non_negative(&mut errors, path.child("observedGeneration"), status.observed_generation);
+            replicas::counts(
+                &mut errors,
+                &path,
+                status.replicas,
+                &[
+                    ("fullyLabeledReplicas", status.fully_labeled_replicas),
+                    ("readyReplicas", status.ready_replicas),
+                    ("availableReplicas", status.available_replicas),
+                ],
+            );
+        }
+        errors
+    }
+
     const GENERATION: bool = true;
 
     fn spec_differs(&self, old: &ReplicationController) -> bool {

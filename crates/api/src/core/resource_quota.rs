@@ -7,7 +7,7 @@ use crate::field::{FieldError, FieldPath};
 use crate::kind::Kind;
 use crate::resource::{Column, ResourceDef, Scope, Subresource};
 use crate::table::Cell;
-use k8s_openapi::api::core::v1::ResourceQuota;
+use k8s_openapi::api::core::v1::{ResourceQuota, ScopedResourceSelectorRequirement};
 use k8s_openapi::jiff::Timestamp;
 
 const SCOPES: &[&str] = &[
@@ -30,7 +30,6 @@ impl Kind for ResourceQuota {
             Column::text("Limit").about("What is allowed, of what may be."),
             Column::AGE,
         ],
-        unattended: true,
         ..ResourceDef::new(
             "",
             "v1",
@@ -66,6 +65,20 @@ impl Kind for ResourceQuota {
             resources::list(&mut errors, &path.child("hard"), spec.hard.as_ref(), Holder::Quota);
             let scopes = spec.scopes.as_deref().unwrap_or_default();
             scope_names(&mut errors, &path.child("scopes"), scopes);
+            let limited: Vec<&str> = spec.hard.iter().flatten().map(|(name, _)| name.as_str()).collect();
+            if scopes.iter().any(|scope| limited.iter().any(|name| !may_limit(scope, name))) {
+                let detail = "unsupported scope applied to resource";
+                errors.push(FieldError::invalid(path.child("scopes"), scopes, detail));
+            }
+            let selector = spec.scope_selector.iter().flat_map(|selector| selector.match_expressions.iter().flatten());
+            for (index, scope) in selector.enumerate() {
+                let path = path.child("scopeSelector").child("matchExpressions").index(index);
+                selected_scope(&mut errors, &path, scope);
+                if limited.iter().any(|name| !may_limit(&scope.scope_name, name)) {
+                    let detail = "unsupported scope applied to resource";
+                    errors.push(FieldError::invalid(path.child("scopeName"), &scope.scope_name, detail));
+                }
+            }
         }
         if let Some(status) = &self.status {
             let path = FieldPath::new("status");
@@ -97,6 +110,46 @@ impl Kind for ResourceQuota {
             Cell::Text(limits.join(", ")),
             columns::created(&self.metadata, now),
         ]
+    }
+}
+
+/// Whether a scope goes with a resource: pods are told apart by most, claims by one.
+fn may_limit(scope: &str, resource: &str) -> bool {
+    const COMPUTE: &[&str] = &["cpu", "limits.cpu", "limits.memory", "memory", "requests.cpu", "requests.memory"];
+    let is_claim = matches!(resource, "persistentvolumeclaims" | "requests.storage");
+    match scope {
+        _ if !resources::is_standard_quota(resource) => true,
+        "BestEffort" => resource == "pods",
+        "VolumeAttributesClass" => is_claim,
+        scope if SCOPES.contains(&scope) => resource == "pods" || COMPUTE.contains(&resource),
+        _ => true,
+    }
+}
+
+/// Scopes whose classes have names.
+const NAMED: [&str; 2] = ["PriorityClass", "VolumeAttributesClass"];
+
+fn selected_scope(errors: &mut Errors, path: &FieldPath, scope: &ScopedResourceSelectorRequirement) {
+    if !SCOPES.contains(&scope.scope_name.as_str()) {
+        errors.push(FieldError::invalid(path.child("scopeName"), &scope.scope_name, "unsupported scope"));
+    } else if !NAMED.contains(&scope.scope_name.as_str()) && scope.operator != "Exists" {
+        let detail = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, \
+                      ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort \
+                      or ResourceQuotaScopeCrossNamespacePodAffinity";
+        errors.push(FieldError::invalid(path.child("operator"), &scope.operator, detail));
+    }
+    let values = scope.values.as_deref().unwrap_or_default();
+    match scope.operator.as_str() {
+        "In" | "NotIn" if values.is_empty() => {
+            let detail = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+            errors.push(FieldError::required(path.child("values"), detail));
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let detail = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
+            errors.push(FieldError::invalid(path.child("values"), values, detail));
+        }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+        other => errors.push(FieldError::invalid(path.child("operator"), other, "not a valid selector operator")),
     }
 }
 

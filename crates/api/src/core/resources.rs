@@ -51,7 +51,7 @@ fn is_huge_page(name: &str) -> bool {
     name.starts_with(HUGE_PAGES)
 }
 
-fn is_native(name: &str) -> bool {
+pub(crate) fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
@@ -60,6 +60,11 @@ pub fn is_extended(name: &str) -> bool {
     !is_native(name)
         && !name.starts_with("requests.")
         && crate::labels::label_key(&format!("requests.{name}")).is_empty()
+}
+
+/// Whether Kubernetes itself counts this for a quota.
+pub(crate) fn is_standard_quota(name: &str) -> bool {
+    OF_QUOTAS.contains(&name) || COUNTED.contains(&name)
 }
 
 /// Whether a limit may exceed its request.

@@ -3,6 +3,7 @@
 use super::json_path::{BadPath, JsonPath};
 use super::names::{ColumnText, Row};
 use super::schema::Schema;
+use super::versions::{self, ByVersion, Unfit};
 use crate::field::FieldError;
 use crate::resource::{Scope, Subresource};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -41,12 +42,16 @@ pub struct Definition {
     /// Whether the store may hold objects that say they are of other versions.
     pub(super) is_mixed: bool,
     pub(super) is_storage: bool,
-    /// Versions differ in more than their names, and nobody here can tell how.
+    /// Versions differ in more than their names: a webhook converts them.
     pub(super) needs_webhook: bool,
     pub(super) is_served: bool,
+    /// What is to be said to whoever asks for this version.
+    pub(super) deprecation: Option<String>,
     /// The definition is being deleted, and takes its objects with it.
     pub(super) is_ending: bool,
-    pub(super) schema: Schema,
+    pub(super) schema: Arc<Schema>,
+    /// Of all versions, this one's among them.
+    pub(super) schemas: Arc<ByVersion>,
     pub(super) open: Arc<Value>,
     pub(super) columns: Vec<Cells>,
     pub(super) selectable: Vec<JsonPath>,
@@ -65,22 +70,47 @@ pub enum DefinitionError {
     Encode { version: String, source: serde_json::Error },
 }
 
+/// The compiled schemas of a definition's versions. Those that are equal are one.
+#[derive(Debug)]
+pub struct Schemas(Arc<ByVersion>);
+
+fn source(version: &CustomResourceDefinitionVersion) -> Option<&JSONSchemaProps> {
+    version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref())
+}
+
+impl Schemas {
+    /// Of these versions: to judge a definition, of one at a time.
+    pub fn of(versions: &[CustomResourceDefinitionVersion]) -> Result<Schemas, DefinitionError> {
+        let mut compiled = ByVersion::new();
+        for (index, version) in versions.iter().enumerate() {
+            let twin = versions[..index].iter().find(|other| other.schema == version.schema);
+            let schema = match twin.and_then(|twin| compiled.get(&twin.name)) {
+                Some(schema) => schema.clone(),
+                None => Arc::new(Self::compile(version)?),
+            };
+            compiled.insert(version.name.clone(), schema);
+        }
+        Ok(Schemas(Arc::new(compiled)))
+    }
+
+    fn compile(version: &CustomResourceDefinitionVersion) -> Result<Schema, DefinitionError> {
+        let Some(source) = source(version) else { return Ok(Schema::open()) };
+        Schema::compile(source).map_err(|source| DefinitionError::Pattern { version: version.name.clone(), source })
+    }
+}
+
 impl Definition {
-    /// Compiles a version of a definition.
+    /// Compiles a version of a definition; its schema is among `schemas`.
     pub fn of(
         definition: &CustomResourceDefinition,
         version: &CustomResourceDefinitionVersion,
+        schemas: &Schemas,
         rules: Option<Arc<dyn Rules>>,
     ) -> Result<Definition, DefinitionError> {
         let name = || version.name.clone();
         let bad_path = |source| DefinitionError::Path { version: name(), source };
-        let source = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
-        let schema = match source {
-            Some(source) => {
-                Schema::compile(source).map_err(|source| DefinitionError::Pattern { version: name(), source })?
-            }
-            None => Schema::open(),
-        };
+        let source = source(version);
+        let schema = schemas.0.get(&version.name).cloned().unwrap_or_else(|| Arc::new(Schema::open()));
         let open = open(source).map_err(|source| DefinitionError::Encode { version: name(), source })?;
         let selectable = version.selectable_fields.iter().flatten().map(|field| JsonPath::parse(&field.json_path));
         let stored = definition.status.as_ref().and_then(|status| status.stored_versions.as_ref());
@@ -92,8 +122,10 @@ impl Definition {
             is_storage: version.storage,
             needs_webhook: definition.spec.conversion.as_ref().is_some_and(|own| own.strategy == "Webhook"),
             is_served: version.served,
+            deprecation: deprecation(definition, version),
             is_ending: definition.metadata.deletion_timestamp.is_some(),
             schema,
+            schemas: schemas.0.clone(),
             open: Arc::new(open),
             columns: columns(version).map_err(bad_path)?,
             selectable: selectable.collect::<Result<_, _>>().map_err(bad_path)?,
@@ -112,6 +144,21 @@ impl Definition {
         format!("{}/{}", self.row.group, self.row.version)
     }
 
+    /// This version's schema, where objects of that `group/version` may have what it does not name.
+    pub(super) fn differs_from(&self, api_version: Option<&str>) -> Option<&Schema> {
+        let (_, version) = api_version?.rsplit_once('/')?;
+        let other = self.schemas.get(version)?;
+        (!Arc::ptr_eq(other, &self.schema)).then_some(&*self.schema)
+    }
+
+    /// What a webhook made of a stored or shown object, as an object of this version.
+    ///
+    /// # Errors
+    /// When it is not the same object in this version.
+    pub fn accept(&self, original: &[u8], converted: Value) -> Result<Vec<u8>, Unfit> {
+        versions::accepted(original, converted, &self.api_version(), &self.schema)
+    }
+
     pub(super) fn has_status(&self) -> bool {
         self.row.subresources.contains(&Subresource::Status)
     }
@@ -128,6 +175,13 @@ impl Definition {
     pub fn open_schema(&self) -> &Arc<Value> {
         &self.open
     }
+}
+
+fn deprecation(definition: &CustomResourceDefinition, version: &CustomResourceDefinitionVersion) -> Option<String> {
+    let spec = &definition.spec;
+    let own = version.deprecation_warning.clone();
+    let usual = || format!("{}/{} {} is deprecated", spec.group, version.name, spec.names.kind);
+    version.deprecated.unwrap_or_default().then(|| own.unwrap_or_else(usual))
 }
 
 fn open(source: Option<&JSONSchemaProps>) -> Result<Value, serde_json::Error> {

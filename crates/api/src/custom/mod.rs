@@ -13,12 +13,14 @@ mod object;
 mod prune;
 mod schema;
 mod validate;
+mod versions;
 
-pub use definition::{Definition, DefinitionError, Rules, ScalePaths};
+pub use definition::{Definition, DefinitionError, Rules, ScalePaths, Schemas};
 pub use json_path::JsonPath;
-pub use names::{CustomKind, Lease, TooManyNames, row_of};
+pub use names::{CustomKind, Lease, TooManyNames, foreign_row, row_of};
 pub use object::CustomObject;
 pub use schema::Schema;
+pub use versions::Unfit;
 
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,29 @@ pub fn row_of(definition: &CustomResourceDefinition) -> Result<Option<&'static R
     Ok(Some(&intern(&definition::row(definition, version))?.row))
 }
 
+/// The row of a kind that another server serves: enough to name its objects, and no more is known of it.
+pub fn foreign_row(
+    (group, version): (&str, &str),
+    kind: &str,
+    plural: &str,
+    scope: Scope,
+) -> Result<&'static ResourceDef, TooManyNames> {
+    let row = Row {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+        singular: String::new(),
+        short_names: Vec::new(),
+        categories: Vec::new(),
+        scope,
+        subresources: Vec::new(),
+        columns: Vec::new(),
+        selectable: Vec::new(),
+    };
+    Ok(&intern(&row)?.row)
+}
+
 fn intern(row: &Row) -> Result<&'static Interned, TooManyNames> {
     let text = format!("{row:?}");
     let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,6 +190,7 @@ fn leaked(row: &Row) -> ResourceDef {
         unattended: false,
         create_on_update: false,
         unconditional_update: false,
+        deprecation: "",
         message: "",
     }
 }

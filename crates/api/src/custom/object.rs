@@ -1,11 +1,12 @@
 //! Objects of custom kinds: typed metadata, and all else as JSON.
 //!
-//! Conversion between versions is upstream's `None`: only `apiVersion` differs.
+//! Here versions differ as upstream's strategy `None` has it: in `apiVersion`, and in what their schemas name. Where a
+//! webhook converts, the registry asks it.
 
 use super::definition::Definition;
 use super::names::CustomKind;
 use super::validate::{NO_PATH, blocks_rules, validate};
-use super::{defaults, prune};
+use super::{defaults, prune, versions};
 use crate::field::{FieldError, FieldErrorKind, FieldPath};
 use crate::kind::FieldValues;
 use crate::object::{Object, Registered, json};
@@ -36,7 +37,7 @@ pub struct CustomObject {
 }
 
 const STATUS: &str = "status";
-const NO_WEBHOOKS: &str = "conversion by webhook is not built into this server: write and read the storage version";
+const BY_WEBHOOK: &str = "objects of this kind are converted by a webhook";
 /// What upstream says beside errors of types, when there are rules too.
 const RULES_NOT_ASKED: &str = "some validation rules were not checked because the object was invalid; correct the \
                                existing errors to complete validation";
@@ -61,6 +62,11 @@ impl CustomObject {
         let mut tree = self.tree(&self.body);
         tree["metadata"] = serde_json::to_value(&self.meta).unwrap_or_default();
         tree
+    }
+
+    /// `group/version` that the object is of, as it is in hand.
+    pub fn api_version(&self) -> String {
+        self.definition.api_version()
     }
 
     pub fn definition(&self) -> &Arc<Definition> {
@@ -121,7 +127,7 @@ fn shown(value: &Value) -> String {
 impl Serialize for CustomObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.body.len() + 3))?;
-        map.serialize_entry("apiVersion", &self.definition.stored_api_version())?;
+        map.serialize_entry("apiVersion", &self.definition.api_version())?;
         map.serialize_entry("kind", self.row.kind)?;
         map.serialize_entry("metadata", &self.meta)?;
         for (name, value) in &self.body {
@@ -305,32 +311,42 @@ impl Registered for CustomKind {
         !definition.is_storage || definition.is_mixed
     }
 
+    fn is_own(&self, stored: &[u8]) -> bool {
+        versions::api_version_of(stored).is_some_and(|own| own == self.definition().api_version())
+    }
+
     fn present(&self, stored: &[u8]) -> Result<Vec<u8>, Error> {
         let definition = self.definition();
-        let wanted = definition.api_version();
-        const FIELD: &[u8] = br#"{"apiVersion":""#;
-        // Stored objects begin so; the scan for the quote ends within the version.
-        if let Some(rest) = stored.strip_prefix(FIELD)
-            && let Some(end) = memchr::memchr(b'"', rest)
-        {
-            if definition.needs_webhook && rest[..end] != *wanted.as_bytes() {
-                return Err(Error::custom(NO_WEBHOOKS));
-            }
-            return Ok([FIELD, wanted.as_bytes(), &rest[end..]].concat());
+        if definition.needs_webhook && !self.is_own(stored) {
+            return Err(Error::custom(BY_WEBHOOK));
         }
-        let mut object: Map<String, Value> = serde_json::from_slice(stored)?;
-        let before = object.insert("apiVersion".to_owned(), wanted.clone().into());
-        if definition.needs_webhook && before != Some(Value::String(wanted)) {
-            return Err(Error::custom(NO_WEBHOOKS));
+        let schema = definition.differs_from(versions::api_version_of(stored));
+        versions::renamed(stored, &definition.api_version(), schema)
+    }
+
+    fn keep(&self, own: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let definition = self.definition();
+        if definition.is_storage {
+            return Ok(own);
         }
-        serde_json::to_vec(&object)
+        if definition.needs_webhook {
+            return Err(Error::custom(BY_WEBHOOK));
+        }
+        let stored = definition.schemas.get(&definition.stored_version);
+        let schema = stored.filter(|stored| !Arc::ptr_eq(stored, &definition.schema));
+        versions::renamed(&own, &definition.stored_api_version(), schema.map(|schema| &**schema))
+    }
+
+    fn normalized(&self, stored: &[u8]) -> Option<Vec<u8>> {
+        versions::normalized(stored, &self.definition().schemas)
+    }
+
+    fn deprecation(&self) -> Option<String> {
+        self.definition().deprecation.clone()
     }
 
     fn check<'a>(&self, json: &'a [u8]) -> Result<Checked<'a>, DecodeError> {
         let definition = self.definition();
-        if definition.needs_webhook && !definition.is_storage {
-            return Err(DecodeError::Type(NO_WEBHOOKS.to_owned()));
-        }
         let mut checked = check_custom(json)?;
         let malformed = |error: Error| DecodeError::Syntax(error.to_string());
         let mut object: Map<String, Value> = serde_json::from_slice(&checked.json).map_err(malformed)?;

@@ -13,6 +13,11 @@ pub(super) fn prune(schema: &Schema, object: &mut Map<String, Value>) -> Vec<Str
     unknown
 }
 
+/// As `prune`, of a value that is a whole object only if its schema says so.
+pub(super) fn prune_value(schema: &Schema, value: &mut Value) {
+    self::value(schema, value, "", &mut Vec::new());
+}
+
 fn value(schema: &Schema, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
     match value {
         Value::Object(map) => members(schema, map, path, schema.embedded, unknown),

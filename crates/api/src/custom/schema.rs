@@ -1,5 +1,8 @@
 //! A structural schema, compiled: what pruning, defaulting and validation walk.
 
+use super::prune;
+use super::validate::{NO_PATH, validate};
+use crate::field::{FieldError, FieldPath};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
@@ -74,7 +77,8 @@ pub struct Schema {
     pub(super) embedded: bool,
     pub(super) preserves_unknown: bool,
     pub(super) default: Option<Value>,
-    pub(super) properties: BTreeMap<String, Schema>,
+    /// Boxed, as a map's node has room for eleven, and most objects have few properties.
+    pub(super) properties: BTreeMap<String, Box<Schema>>,
     pub(super) members: Members,
     pub(super) items: Option<Box<Schema>>,
     pub(super) identity: Identity,
@@ -130,7 +134,7 @@ impl Schema {
         };
         let mut properties = BTreeMap::new();
         for (name, property) in source.properties.iter().flatten() {
-            properties.insert(name.clone(), Schema::compile(property)?);
+            properties.insert(name.clone(), Box::new(Schema::compile(property)?));
         }
         let members = match &source.additional_properties {
             Some(JSONSchemaPropsOrBool::Schema(schema)) => Members::Of(Box::new(Schema::compile(schema)?)),
@@ -168,6 +172,26 @@ impl Schema {
         })
     }
 
+    /// What is wrong with this default of it, in upstream's words; `path` is the default's.
+    pub fn judge(&self, default: &Value, path: &FieldPath) -> Vec<FieldError> {
+        let mut pruned = default.clone();
+        prune::prune_value(self, &mut pruned);
+        let mut errors = Vec::new();
+        if pruned != *default {
+            errors.push(FieldError::invalid(path.clone(), default, "must be pruned"));
+        }
+        errors.extend(validate(self, default, None).into_iter().map(|error| {
+            let below = error.path.as_str();
+            let whole = match below {
+                NO_PATH => path.clone(),
+                below if below.starts_with('[') => FieldPath::new(&format!("{path}{below}")),
+                below => path.child(below),
+            };
+            FieldError { path: whole, ..error }
+        }));
+        errors
+    }
+
     /// A schema that keeps everything and judges nothing.
     pub(super) fn open() -> Schema {
         Schema { preserves_unknown: true, ..Schema::default() }
@@ -175,7 +199,7 @@ impl Schema {
 
     /// The schema of a member, if it is known.
     pub(super) fn member(&self, name: &str) -> Option<&Schema> {
-        self.properties.get(name).or(match &self.members {
+        self.properties.get(name).map(|property| &**property).or(match &self.members {
             Members::Of(schema) => Some(schema),
             Members::None | Members::Anything => None,
         })

@@ -1,6 +1,6 @@
 //! Objects of a custom kind, from a body to what is stored and what is refused.
 
-use super::{Definition, Lease};
+use super::{Definition, Lease, Schemas};
 use crate::object::{Object, Registered};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::jiff::Timestamp;
@@ -16,7 +16,8 @@ fn definition(schema: Value, extra: Value) -> Arc<Definition> {
             "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"}},
     }))
     .unwrap();
-    Arc::new(Definition::of(&crd, &crd.spec.versions[0], None).unwrap())
+    let schemas = Schemas::of(&crd.spec.versions).unwrap();
+    Arc::new(Definition::of(&crd, &crd.spec.versions[0], &schemas, None).unwrap())
 }
 
 fn spec(properties: Value) -> Value {

@@ -10,7 +10,8 @@ const POOL_BYTES_MAX: usize = 253;
 const DOMAIN_BYTES_MAX: usize = 63;
 const ID_BYTES_MAX: usize = 32;
 const PARAMETERS_BYTES_MAX: usize = 10 * 1024;
-pub(super) const EXPRESSION_BYTES_MAX: usize = 10 * 1024;
+/// How long an expression that selects devices may be.
+pub const EXPRESSION_BYTES_MAX: usize = 10 * 1024;
 pub(super) const LIST_MAX: usize = 32;
 const EFFECTS: &[&str] = &["NoExecute", "NoSchedule", "None"];
 
@@ -112,7 +113,7 @@ pub(super) fn opaque(errors: &mut Errors, path: &FieldPath, configuration: Optio
     }
 }
 
-/// An expression that selects devices: that it is there and not too long. What it means is judged where it is evaluated.
+/// An expression that selects devices: that it is there and not too long. What it means is judged by who compiles it.
 pub(super) fn expression(errors: &mut Errors, path: &FieldPath, text: &str) {
     check::present(errors, path.clone(), Some(text));
     if text.len() > EXPRESSION_BYTES_MAX {

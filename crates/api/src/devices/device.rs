@@ -73,6 +73,10 @@ fn attribute(errors: &mut Errors, path: &FieldPath, attribute: &DeviceAttribute)
             errors.push(FieldError::too_long(path.child(field), TEXT_BYTES_MAX));
         }
     }
+    if let Some(version) = attribute.version.as_ref().filter(|version| !is_semantic_version(version)) {
+        let detail = "must be a string compatible with semver.org spec 2.0.0";
+        errors.push(FieldError::invalid(path.child("version"), version, detail));
+    }
 }
 
 /// Devices choose their nodes only where the slice leaves it to them.
@@ -122,4 +126,42 @@ pub(super) fn counter_set(errors: &mut Errors, path: &FieldPath, set: &CounterSe
         name => check::dns1123_label(errors, &path.child("name"), name),
     }
     counters(errors, &path.child("counters"), &set.counters);
+}
+
+/// `1.2.3-rc.1+build`: three numbers without leading zeros, and what may stand behind them.
+fn is_semantic_version(text: &str) -> bool {
+    let (rest, build) = text.split_once('+').map_or((text, None), |(rest, build)| (rest, Some(build)));
+    let (core, before) = rest.split_once('-').map_or((rest, None), |(core, before)| (core, Some(before)));
+    let is_number = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
+    };
+    let is_word =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_identifier =
+        |part: &str| is_word(part) && (is_number(part) || !part.bytes().all(|byte| byte.is_ascii_digit()));
+    core.split('.').count() == 3
+        && core.split('.').all(is_number)
+        && before.is_none_or(|before| before.split('.').all(is_identifier))
+        && build.is_none_or(|build| build.split('.').all(is_word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_semantic_version;
+
+    #[test]
+    fn versions_of_devices() {
+        for (text, is) in [
+            ("1.2.3", true),
+            ("0.0.1-rc.1+build.7", true),
+            ("1.2", false),
+            ("01.2.3", false),
+            ("1.2.3-01", false),
+            ("1.2.3-", false),
+            ("v1.2.3", false),
+            ("1.2.3+", false),
+        ] {
+            assert_eq!(is_semantic_version(text), is, "{text}");
+        }
+    }
 }

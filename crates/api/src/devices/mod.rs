@@ -9,3 +9,7 @@ mod requests;
 mod resource_claim;
 mod resource_claim_template;
 mod resource_slice;
+mod selectors;
+
+pub use checks::EXPRESSION_BYTES_MAX;
+pub use selectors::expressions;

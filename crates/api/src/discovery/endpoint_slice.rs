@@ -43,6 +43,17 @@ impl Kind for EndpointSlice {
         }
     }
 
+    fn prepare_create(&mut self) {
+        drop_topology(self);
+    }
+
+    /// What an older version of the group left in endpoints stays for as long as they do.
+    fn prepare_update(&mut self, old: &EndpointSlice) {
+        if self.endpoints != old.endpoints {
+            drop_topology(self);
+        }
+    }
+
     fn validate(&self) -> Vec<FieldError> {
         let mut errors = Errors::new();
         let types = &["FQDN", "IPv4", "IPv6"];
@@ -87,6 +98,11 @@ impl Kind for EndpointSlice {
     }
 }
 
+/// This version of the group says zone and node in fields of their own.
+fn drop_topology(slice: &mut EndpointSlice) {
+    slice.endpoints.iter_mut().flatten().for_each(|endpoint| endpoint.deprecated_topology = None);
+}
+
 fn endpoints(errors: &mut Errors, path: &FieldPath, endpoints: &[Endpoint], address_type: &str) {
     if endpoints.len() > ENDPOINTS_MAX {
         errors.push(FieldError::too_many(path.clone(), endpoints.len(), ENDPOINTS_MAX));
@@ -108,10 +124,31 @@ fn endpoints(errors: &mut Errors, path: &FieldPath, endpoints: &[Endpoint], addr
         if let Some(name) = &endpoint.hostname {
             check::dns1123_label(errors, &path.child("hostname"), name);
         }
-        let zones = endpoint.hints.as_ref().and_then(|hints| hints.for_zones.as_ref()).map_or(0, Vec::len);
-        if zones > HINTS_MAX {
-            errors.push(FieldError::too_many(path.child("hints").child("forZones"), zones, HINTS_MAX));
+        if let Some(name) = &endpoint.node_name {
+            check::dns1123_subdomain(errors, &path.child("nodeName"), name);
         }
+        if let Some(hints) = &endpoint.hints {
+            let zones: Vec<&str> = hints.for_zones.iter().flatten().map(|zone| zone.name.as_str()).collect();
+            let nodes: Vec<&str> = hints.for_nodes.iter().flatten().map(|node| node.name.as_str()).collect();
+            self::hints(errors, &path.child("hints").child("forZones"), &zones, crate::labels::label_value);
+            let node_name = |name: &str| crate::labels::dns1123_subdomain(name, false);
+            self::hints(errors, &path.child("hints").child("forNodes"), &nodes, node_name);
+        }
+    }
+}
+
+/// For whom an endpoint is meant: a few, each once.
+fn hints(errors: &mut Errors, path: &FieldPath, names: &[&str], rule: impl Fn(&str) -> Vec<String>) {
+    if names.len() > HINTS_MAX {
+        errors.push(FieldError::too_many(path.clone(), names.len(), HINTS_MAX));
+        return;
+    }
+    for (index, name) in names.iter().enumerate() {
+        let path = path.index(index).child("name");
+        if names[..index].contains(name) {
+            errors.push(FieldError::duplicate(path.clone(), name));
+        }
+        check::each(errors, &path, name, rule(name));
     }
 }
 

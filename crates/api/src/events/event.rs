@@ -1,9 +1,11 @@
 //! Event in its newer form: the same objects as core's events, under other names.
 
+use crate::check;
+use crate::field::{FieldError, FieldPath};
 use crate::kind::Kind;
 use crate::resource::{ResourceDef, Scope};
 use crate::version::Version;
-use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::core::v1::{self as core, EventSource};
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 
 impl Version for Event {
@@ -46,6 +48,56 @@ impl Version for Event {
         ("regarding.fieldPath", "involvedObject.fieldPath"),
         ("reportingController", "reportingComponent"),
     ];
+
+    /// Core's form takes anything; this one knows of nothing old.
+    fn validate_create(new: &core::Event) -> Vec<FieldError> {
+        let mut errors = series(new);
+        let path = FieldPath::new;
+        if new.event_time.is_none() {
+            errors.push(FieldError::required(path("eventTime"), ""));
+        }
+        let kind = new.type_.as_deref().unwrap_or_default();
+        if !matches!(kind, "Normal" | "Warning") {
+            errors.push(FieldError::invalid(path("type"), "", format!("has invalid value: {kind}")));
+        }
+        let source = new.source.as_ref();
+        let has_source = source.is_some_and(|source| *source != EventSource::default());
+        for (field, is_set) in [
+            ("firstTimestamp", new.first_timestamp.is_some()),
+            ("lastTimestamp", new.last_timestamp.is_some()),
+            ("count", new.count.is_some_and(|count| count != 0)),
+            ("source", has_source),
+        ] {
+            if is_set {
+                errors.push(FieldError::invalid(path(field), "", "needs to be unset"));
+            }
+        }
+        errors
+    }
+
+    /// It happens again, and nothing else.
+    fn validate_update(new: &core::Event, old: &core::Event) -> Vec<FieldError> {
+        let mut errors = if new.series == old.series { Vec::new() } else { series(new) };
+        let path = FieldPath::new;
+        check::immutable(&mut errors, path("involvedObject"), &new.involved_object, &old.involved_object);
+        for (field, new, old) in [
+            ("reason", &new.reason, &old.reason),
+            ("message", &new.message, &old.message),
+            ("type", &new.type_, &old.type_),
+            ("action", &new.action, &old.action),
+            ("reportingController", &new.reporting_component, &old.reporting_component),
+            ("reportingInstance", &new.reporting_instance, &old.reporting_instance),
+        ] {
+            check::immutable(&mut errors, path(field), new, old);
+        }
+        check::immutable(&mut errors, path("source"), &new.source, &old.source);
+        check::immutable(&mut errors, path("firstTimestamp"), &new.first_timestamp, &old.first_timestamp);
+        check::immutable(&mut errors, path("lastTimestamp"), &new.last_timestamp, &old.last_timestamp);
+        check::immutable(&mut errors, path("count"), &new.count, &old.count);
+        check::immutable(&mut errors, path("eventTime"), &new.event_time, &old.event_time);
+        check::immutable(&mut errors, path("related"), &new.related, &old.related);
+        errors
+    }
 
     fn from_stored(stored: core::Event) -> Event {
         Event {
@@ -93,4 +145,17 @@ impl Version for Event {
             type_: self.type_,
         }
     }
+}
+
+/// A series is of two at least.
+fn series(event: &core::Event) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let Some(series) = &event.series else { return errors };
+    if series.count.unwrap_or_default() < 2 {
+        errors.push(FieldError::invalid(FieldPath::new("series.count"), "", "should be at least 2"));
+    }
+    if series.last_observed_time.is_none() {
+        errors.push(FieldError::required(FieldPath::new("series.lastObservedTime"), ""));
+    }
+    errors
 }

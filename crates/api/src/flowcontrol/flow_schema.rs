@@ -1,5 +1,6 @@
 //! FlowSchema: which requests have which priority level.
 
+use super::mandatory::{self, EXEMPT};
 use super::rules;
 use crate::check::{self, Errors};
 use crate::core::columns;
@@ -12,8 +13,6 @@ use k8s_openapi::jiff::Timestamp;
 
 const PRECEDENCE_DEFAULT: i32 = 1_000;
 const PRECEDENCE_MAX: i32 = 10_000;
-/// The only schema of the first precedence.
-const EXEMPT: &str = "exempt";
 
 impl Kind for FlowSchema {
     const DEF: ResourceDef = ResourceDef {
@@ -26,7 +25,6 @@ impl Kind for FlowSchema {
             Column::AGE,
             Column::text("MissingPL").about("Whether its level is not there."),
         ],
-        unattended: true,
         ..ResourceDef::new(
             "flowcontrol.apiserver.k8s.io",
             "v1",
@@ -52,6 +50,11 @@ impl Kind for FlowSchema {
         let mut errors = Errors::new();
         let spec = &self.spec;
         let path = FieldPath::new("spec");
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        if mandatory::schema(name).is_some_and(|fixed| !check::same(spec, &fixed)) {
+            let detail = format!("spec of '{name}' must equal the fixed value");
+            errors.push(FieldError::invalid(path.clone(), spec, detail));
+        }
         let precedence = spec.matching_precedence.unwrap_or_default();
         let mut refuse = |detail: String| {
             errors.push(FieldError::invalid(path.child("matchingPrecedence"), &precedence, detail));
@@ -62,7 +65,7 @@ impl Kind for FlowSchema {
         if precedence > PRECEDENCE_MAX {
             refuse(format!("must not be greater than {PRECEDENCE_MAX}"));
         }
-        if precedence == 1 && self.metadata.name.as_deref() != Some(EXEMPT) {
+        if precedence == 1 && name != EXEMPT {
             refuse("only the schema named 'exempt' may have matchingPrecedence 1".to_owned());
         }
         if let Some(method) = &spec.distinguisher_method {

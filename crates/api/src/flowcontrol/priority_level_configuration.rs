@@ -1,5 +1,6 @@
 //! PriorityLevelConfiguration: how many requests of a level are served at once, and what becomes of more.
 
+use super::mandatory::{self, EXEMPT};
 use super::rules;
 use crate::check::{self, Errors};
 use crate::core::columns;
@@ -13,7 +14,6 @@ use k8s_openapi::api::flowcontrol::v1::{
 };
 use k8s_openapi::jiff::Timestamp;
 
-const EXEMPT: &str = "exempt";
 const SHARES_DEFAULT: i32 = 30;
 const QUEUES_MAX: i32 = 10_000_000;
 /// Bits of the hash by which requests are dealt to queues.
@@ -32,7 +32,6 @@ impl Kind for PriorityLevelConfiguration {
             Column::text("QueueLengthLimit").about("How many requests may wait in a queue."),
             Column::AGE,
         ],
-        unattended: true,
         ..ResourceDef::new(
             "flowcontrol.apiserver.k8s.io",
             "v1",
@@ -68,7 +67,9 @@ impl Kind for PriorityLevelConfiguration {
 
     fn validate(&self) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        spec(&mut errors, self.metadata.name.as_deref().unwrap_or_default(), &self.spec);
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        spec(&mut errors, name, &self.spec);
+        fixed(&mut errors, name, &self.spec);
         let conditions = self.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         rules::condition_types(&mut errors, conditions.iter().map(|condition| condition.type_.as_str()));
         errors
@@ -120,6 +121,19 @@ fn spec(errors: &mut Errors, name: &str, spec: &PriorityLevelConfigurationSpec) 
             shares(errors, &path.child("exempt"), own.nominal_concurrency_shares, own.lendable_percent);
         }
         None => {}
+    }
+}
+
+/// That a level which no server can do without is as it must be.
+fn fixed(errors: &mut Errors, name: &str, spec: &PriorityLevelConfigurationSpec) {
+    let Some(fixed) = mandatory::level(name) else { return };
+    let (rest, but) = match name {
+        EXEMPT => (PriorityLevelConfigurationSpec { exempt: None, ..spec.clone() }, " except the 'spec.exempt' field"),
+        _ => (spec.clone(), ""),
+    };
+    if !check::same(&rest, &fixed) {
+        let detail = format!("spec of '{name}'{but} must equal the fixed value");
+        errors.push(FieldError::invalid(FieldPath::new("spec"), spec, detail));
     }
 }
 

@@ -12,6 +12,8 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::jiff::Timestamp;
 
+/// The annotation that named a class before there was a field for it.
+const CLASS: &str = "kubernetes.io/ingress.class";
 const PATH_TYPES: &[&str] = &["Exact", "ImplementationSpecific", "Prefix"];
 
 impl Kind for Ingress {
@@ -57,6 +59,30 @@ impl Kind for Ingress {
     fn validate(&self) -> Vec<FieldError> {
         let mut errors = Errors::new();
         spec(&mut errors, &FieldPath::new("spec"), &self.spec.clone().unwrap_or_default());
+        errors
+    }
+
+    /// The annotation of old and the field do not go together; what is there keeps both.
+    fn validate_create(&self) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        let class = self.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_ref());
+        let annotated = self.metadata.annotations.as_ref().and_then(|annotations| annotations.get(CLASS));
+        if let (Some(_), Some(annotated)) = (class, annotated) {
+            let path = FieldPath::new("annotations").child(CLASS);
+            errors.push(FieldError::invalid(path, annotated, "can not be set when the class field is also set"));
+        }
+        errors
+    }
+
+    fn validate_update(&self, old: &Ingress) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        let balancer = self.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+        for (index, own) in balancer.iter().flat_map(|own| own.ingress.iter().flatten()).enumerate() {
+            if self.status != old.status {
+                let path = FieldPath::new("status").child("loadBalancer").child("ingress").index(index);
+                check::reached_at(&mut errors, &path, own.ip.as_deref(), own.hostname.as_deref());
+            }
+        }
         errors
     }
 
@@ -178,7 +204,7 @@ fn backend(errors: &mut Errors, path: &FieldPath, backend: &IngressBackend) {
             if service.name.is_empty() {
                 errors.push(FieldError::required(path.child("name"), ""));
             } else {
-                check::each(errors, &path.child("name"), &service.name, labels::dns1035_label(&service.name, false));
+                check::each(errors, &path.child("name"), &service.name, labels::dns1123_label(&service.name, false));
             }
             let port = service.port.as_ref();
             let name = port.and_then(|port| port.name.as_deref()).filter(|name| !name.is_empty());

@@ -35,7 +35,8 @@ fn api_key(writer: &mut Writer, value: &Value) {
 
 fn path_item(writer: &mut Writer, item: &Value) {
     many(writer, 9, &item["parameters"], parameters_item);
-    for (method, number) in [("patch", 8), ("delete", 5), ("post", 4), ("put", 3), ("get", 2)] {
+    let methods = [("patch", 8), ("head", 7), ("options", 6), ("delete", 5), ("post", 4), ("put", 3), ("get", 2)];
+    for (method, number) in methods {
         one(writer, number, &item[method], operation);
     }
 }

@@ -8,6 +8,7 @@ mod descriptions;
 mod gnostic;
 mod operations;
 mod paths;
+mod plain;
 mod schemas;
 
 use crate::KUBERNETES_VERSION;
@@ -28,12 +29,22 @@ enum Dialect {
 /// The schema of a kind that the table of messages does not have.
 pub type CustomSchemas<'a> = &'a dyn Fn(&ResourceDef) -> Option<Arc<Value>>;
 
-/// The document at `/openapi/v3/{path}`, where the path is that of a group version: `api/v1`, `apis/apps/v1`.
-pub fn v3(group_version: &str, defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Vec<u8> {
-    let defs: Vec<&ResourceDef> = defs.iter().copied().filter(|def| document_path(def) == group_version).collect();
+/// The paths of all v3 documents, sorted: of each group version, and of each path that is no resource.
+pub fn v3_paths(defs: &[&ResourceDef]) -> Vec<String> {
+    let plain = plain::all(defs).into_iter().map(|plain| plain.document.into_owned());
+    let mut paths: Vec<String> = defs.iter().map(|def| document_path(def)).chain(plain).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// The document at `/openapi/v3/{path}`, one of `v3_paths`: `api/v1`, `apis/apps/v1`, `version`.
+pub fn v3(path: &str, defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Vec<u8> {
+    let plain = plain::all(defs).into_iter().filter(|plain| plain.document == path);
+    let defs: Vec<&ResourceDef> = defs.iter().copied().filter(|def| document_path(def) == path).collect();
     let descriptions = Descriptions::read();
     let mut schemas = Schemas::new(Dialect::V3, &descriptions, &defs, customs);
-    let paths = paths::all(&defs, Dialect::V3, &mut schemas);
+    let paths = paths::all(&defs, plain, Dialect::V3, &mut schemas);
     let document = json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION.2},
@@ -52,14 +63,15 @@ pub fn v2(defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Vec<u8> {
 }
 
 /// The same for `application/com.github.proto-openapi.spec.v2.v1.0+protobuf`.
-pub fn v2_protobuf(defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Vec<u8> {
-    gnostic::document(&v2_document(defs, customs))
+pub fn v2_protobuf(document: &Value) -> Vec<u8> {
+    gnostic::document(document)
 }
 
-fn v2_document(defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Value {
+/// The same as a value, for those who add to it.
+pub fn v2_document(defs: &[&ResourceDef], customs: CustomSchemas<'_>) -> Value {
     let descriptions = Descriptions::read();
     let mut schemas = Schemas::new(Dialect::V2, &descriptions, defs, customs);
-    let paths = paths::all(defs, Dialect::V2, &mut schemas);
+    let paths = paths::all(defs, plain::all(defs), Dialect::V2, &mut schemas);
     json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION.2},

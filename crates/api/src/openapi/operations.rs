@@ -1,7 +1,9 @@
 //! One operation of a path: its parameters, bodies and answers, in either dialect.
 
 use super::Dialect;
+use super::paths::capitalized;
 use super::schemas::{Schemas, kind_value};
+use crate::resource::Subresource;
 use serde_json::{Map, Value, json};
 
 /// What a request does, as `x-kubernetes-action` names it.
@@ -14,16 +16,16 @@ pub(super) enum Action {
     Replace,
     Patch,
     Delete,
-    /// A stream in the body or in its place.
-    ConnectGet,
-    ConnectPost,
+    /// A stream in the body or in its place, by this method.
+    Connect(&'static str),
 }
 
 impl Action {
     pub(super) fn method(self) -> &'static str {
         match self {
-            Action::List | Action::Read | Action::ConnectGet => "get",
-            Action::Create | Action::ConnectPost => "post",
+            Action::List | Action::Read => "get",
+            Action::Create => "post",
+            Action::Connect(method) => method,
             Action::DeleteCollection | Action::Delete => "delete",
             Action::Replace => "put",
             Action::Patch => "patch",
@@ -39,7 +41,7 @@ impl Action {
             Action::Replace => "put",
             Action::Patch => "patch",
             Action::Delete => "delete",
-            Action::ConnectGet | Action::ConnectPost => "connect",
+            Action::Connect(_) => "connect",
         }
     }
 
@@ -52,8 +54,17 @@ impl Action {
             Action::Read => "read",
             Action::Replace => "replace",
             Action::Patch => "patch",
-            Action::ConnectGet => "connectGet",
-            Action::ConnectPost => "connectPost",
+            // A connection's method stands behind the group version.
+            Action::Connect(_) => "connect",
+        }
+    }
+
+    /// What stands between group version and subject in the operation's id.
+    fn middle(self) -> String {
+        match self {
+            Action::DeleteCollection => "Collection".to_owned(),
+            Action::Connect(method) => capitalized(method),
+            _ => String::new(),
         }
     }
 }
@@ -78,7 +89,7 @@ pub(super) struct Operation<'a> {
 }
 
 /// Query parameters: name, JSON type, what it does.
-type Parameter = (&'static str, &'static str, &'static str);
+pub(super) type Parameter = (&'static str, &'static str, &'static str);
 
 const PRETTY: Parameter = ("pretty", "string", "Whether the output is indented.");
 const DRY_RUN: Parameter = ("dryRun", "string", "`All`: everything is done but storing.");
@@ -111,6 +122,34 @@ const DELETION: [Parameter; 4] = [
     ("propagationPolicy", "string", "`Orphan`, `Background` or `Foreground`: what becomes of dependents."),
 ];
 
+const CONTAINER: Parameter = ("container", "string", "Which container; needed where there are several.");
+const STREAMS: [Parameter; 5] = [
+    CONTAINER,
+    ("stderr", "boolean", "Whether its standard error is wanted."),
+    ("stdin", "boolean", "Whether something is written to it."),
+    ("stdout", "boolean", "Whether its standard output is wanted."),
+    ("tty", "boolean", "Whether it is a terminal."),
+];
+const EXECUTION: [Parameter; 6] = [
+    ("command", "string", "A word of what is run, once for each; no shell reads them."),
+    STREAMS[0],
+    STREAMS[1],
+    STREAMS[2],
+    STREAMS[3],
+    STREAMS[4],
+];
+const LOG: [Parameter; 9] = [
+    CONTAINER,
+    ("follow", "boolean", "Whether what is written later follows."),
+    ("insecureSkipTLSVerifyBackend", "boolean", "Whether the node's certificate is taken unchecked."),
+    ("limitBytes", "integer", "How many bytes are read at most."),
+    ("previous", "boolean", "Whether it is the log of the container before its last restart."),
+    ("sinceSeconds", "integer", "How old a line may be."),
+    ("stream", "string", "`All`, `Stdout` or `Stderr`."),
+    ("tailLines", "integer", "How many lines before the end it begins."),
+    ("timestamps", "boolean", "Whether each line begins with its time."),
+];
+
 fn parameters(action: Action) -> Vec<Parameter> {
     let mut parameters = vec![PRETTY];
     match action {
@@ -123,7 +162,9 @@ fn parameters(action: Action) -> Vec<Parameter> {
             let listing = LISTING.into_iter().filter(|(name, ..)| !matches!(*name, "watch" | "allowWatchBookmarks"));
             parameters.extend([DRY_RUN].into_iter().chain(DELETION).chain(SELECTION).chain(listing));
         }
-        Action::Read | Action::ConnectGet | Action::ConnectPost => {}
+        Action::Read => {}
+        // Of all methods alike, and so of the path.
+        Action::Connect(_) => parameters.clear(),
     }
     parameters.sort_unstable();
     parameters
@@ -145,10 +186,9 @@ impl Operation<'_> {
     pub(super) fn render(self, dialect: Dialect, schemas: &mut Schemas<'_>) -> Value {
         let action = self.action;
         let (group, version, kind) = self.kind;
-        let collection = if action == Action::DeleteCollection { "Collection" } else { "" };
         let mut operation = json!({
             "description": description(action, kind),
-            "operationId": format!("{}{}{collection}{}", action.verb(), self.tag_camel, self.subject),
+            "operationId": format!("{}{}{}{}", action.verb(), self.tag_camel, action.middle(), self.subject),
             "tags": [self.tag],
             "x-kubernetes-action": action.kubernetes(),
             "x-kubernetes-group-version-kind": kind_value(group, version, kind),
@@ -179,12 +219,23 @@ fn description(action: Action, kind: &str) -> String {
         Action::Replace => format!("replace the specified {kind}"),
         Action::Patch => format!("partially update the specified {kind}"),
         Action::Delete => format!("delete a {kind}"),
-        Action::ConnectGet => format!("connect GET requests to {kind}"),
-        Action::ConnectPost => format!("connect POST requests to {kind}"),
+        Action::Connect(method) => format!("connect {} requests to {kind}", method.to_ascii_uppercase()),
     }
 }
 
-fn query((name, kind, description): Parameter, dialect: Dialect) -> Value {
+/// Of a stream's path.
+pub(super) fn options(subresource: Subresource) -> &'static [Parameter] {
+    match subresource {
+        Subresource::Attach => &STREAMS,
+        Subresource::Exec => &EXECUTION,
+        Subresource::Log => &LOG,
+        Subresource::PortForward => &[("ports", "integer", "The ports to forward.")],
+        Subresource::Proxy => &[("path", "string", "The path that is asked behind the proxy.")],
+        _ => &[],
+    }
+}
+
+pub(super) fn query((name, kind, description): Parameter, dialect: Dialect) -> Value {
     match dialect {
         Dialect::V2 => {
             json!({"name": name, "in": "query", "description": description, "type": kind, "uniqueItems": true})
@@ -233,7 +284,7 @@ fn answer_types(action: Action, is_custom: bool) -> Vec<&'static str> {
         Action::List if is_custom => CUSTOM_TYPES.iter().chain(&STREAM_TYPES[..1]).copied().collect(),
         _ if is_custom => CUSTOM_TYPES.to_vec(),
         Action::List => TYPES.iter().chain(&STREAM_TYPES).copied().collect(),
-        Action::ConnectGet | Action::ConnectPost => vec!["*/*"],
+        Action::Connect(_) => vec!["*/*"],
         _ => TYPES.to_vec(),
     }
 }

@@ -1,15 +1,22 @@
 //! The paths of resources and their subresources, each with what may be done there.
 
-use super::operations::{Action, Operation, path_parameter};
+use super::operations::{self, Action, Operation, path_parameter};
+use super::plain::Plain;
 use super::schemas::Schemas;
 use super::{Dialect, document_path};
 use crate::resource::{ResourceDef, Scope, Subresource, Verbs};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Every path of the resources, sorted.
-pub(super) fn all(defs: &[&ResourceDef], dialect: Dialect, schemas: &mut Schemas<'_>) -> Map<String, Value> {
-    let mut paths = BTreeMap::new();
+/// Every path of the resources and of what is none, sorted.
+pub(super) fn all<'a>(
+    defs: &[&ResourceDef],
+    plain: impl IntoIterator<Item = Plain<'a>>,
+    dialect: Dialect,
+    schemas: &mut Schemas<'_>,
+) -> Map<String, Value> {
+    let plain = plain.into_iter().map(|plain| (plain.path(), plain.item(dialect, schemas)));
+    let mut paths: BTreeMap<String, Value> = plain.collect();
     for def in defs {
         let root = format!("/{}", document_path(def));
         paths.entry(format!("{root}/")).or_insert_with(|| discovery(def, dialect, schemas));
@@ -19,7 +26,7 @@ pub(super) fn all(defs: &[&ResourceDef], dialect: Dialect, schemas: &mut Schemas
 }
 
 /// How a group version is called in operation ids and tags.
-struct Tags {
+pub(super) struct Tags {
     /// `AppsV1`.
     camel: String,
     /// `apps_v1`.
@@ -28,15 +35,25 @@ struct Tags {
 
 impl Tags {
     fn of(def: &ResourceDef) -> Tags {
-        let group = if def.group.is_empty() { "core" } else { def.group.trim_end_matches(".k8s.io") };
-        let group: String = group.split(['.', '-']).map(capitalized).collect();
-        let mut lower = group.clone();
+        let group = Tags::group(if def.group.is_empty() { "core" } else { def.group });
+        let snake = format!("{}_{}", Tags::lower(&group), def.version);
+        Tags { camel: format!("{group}{}", capitalized(def.version)), snake }
+    }
+
+    /// `Apps`, `RbacAuthorization`.
+    pub(super) fn group(group: &str) -> String {
+        group.trim_end_matches(".k8s.io").split(['.', '-']).map(capitalized).collect()
+    }
+
+    /// As a tag begins: `rbacAuthorization`.
+    pub(super) fn lower(camel: &str) -> String {
+        let mut lower = camel.to_owned();
         lower[..1].make_ascii_lowercase();
-        Tags { camel: format!("{group}{}", capitalized(def.version)), snake: format!("{lower}_{}", def.version) }
+        lower
     }
 }
 
-fn capitalized(word: &str) -> String {
+pub(super) fn capitalized(word: &str) -> String {
     let mut word = word.to_owned();
     if let Some(first) = word.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -59,6 +76,17 @@ fn discovery(def: &ResourceDef, dialect: Dialect, schemas: &mut Schemas<'_>) -> 
         "responses": {"200": ok, "401": {"description": "Unauthorized"}},
     }})
 }
+
+const STREAMED: [Action; 2] = [Action::Connect("get"), Action::Connect("post")];
+const PROXIED: [Action; 7] = [
+    Action::Connect("delete"),
+    Action::Connect("get"),
+    Action::Connect("head"),
+    Action::Connect("options"),
+    Action::Connect("patch"),
+    Action::Connect("post"),
+    Action::Connect("put"),
+];
 
 struct Writer<'w, 's> {
     def: &'w ResourceDef,
@@ -104,13 +132,12 @@ impl Writer<'_, '_> {
     fn subresource(&mut self, object: &str, subject: &str, subresource: Subresource) {
         let def = self.def;
         let path = format!("{object}/{}", subresource.name());
-        let own = subresource.kind().unwrap_or((def.group, def.version, def.kind));
+        let own = def.subresource_kind(subresource).unwrap_or((def.group, def.version, def.kind));
         let actions: &[Action] = match subresource {
             Subresource::Log => &[Action::Read],
             Subresource::Binding | Subresource::Eviction | Subresource::Token => &[Action::Create],
-            Subresource::Exec | Subresource::Attach | Subresource::PortForward | Subresource::Proxy => {
-                &[Action::ConnectGet, Action::ConnectPost]
-            }
+            Subresource::Exec | Subresource::Attach | Subresource::PortForward => &STREAMED,
+            Subresource::Proxy => &PROXIED,
             Subresource::Finalize => &[Action::Replace],
             Subresource::Status
             | Subresource::Scale
@@ -118,7 +145,7 @@ impl Writer<'_, '_> {
             | Subresource::Resize
             | Subresource::Approval => &[Action::Read, Action::Replace, Action::Patch],
         };
-        let streams = matches!(actions[0], Action::ConnectGet) || subresource == Subresource::Log;
+        let streams = matches!(actions[0], Action::Connect(_)) || subresource == Subresource::Log;
         let body = match subresource.kind() {
             _ if streams => json!({"type": "string"}),
             None => self.schemas.resource(def),
@@ -126,6 +153,20 @@ impl Writer<'_, '_> {
         };
         let subject = format!("{subject}{}", capitalized(subresource.name()));
         self.path(&path, &subject, own, actions, &body);
+        self.options(&path, subresource);
+        if subresource == Subresource::Proxy {
+            let below = format!("{path}/{{path}}");
+            self.path(&below, &format!("{subject}WithPath"), own, actions, &body);
+            self.options(&below, subresource);
+        }
+    }
+
+    /// What a stream is told in its query, whatever the method.
+    fn options(&mut self, path: &str, subresource: Subresource) {
+        let options = operations::options(subresource).iter().map(|option| operations::query(*option, self.dialect));
+        if let Some(parameters) = self.paths.get_mut(path).and_then(|item| item["parameters"].as_array_mut()) {
+            parameters.extend(options);
+        }
     }
 
     fn path(&mut self, path: &str, subject: &str, kind: (&str, &str, &str), actions: &[Action], body: &Value) {
@@ -151,6 +192,9 @@ impl Writer<'_, '_> {
         let mut parameters = Vec::new();
         if path.contains("{name}") {
             parameters.push(path_parameter("name", &format!("name of the {}", self.def.kind), self.dialect));
+        }
+        if path.contains("{path}") {
+            parameters.push(path_parameter("path", "path to the resource", self.dialect));
         }
         if path.contains("{namespace}") {
             parameters.push(path_parameter("namespace", "the namespace of the object", self.dialect));

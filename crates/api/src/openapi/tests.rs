@@ -192,6 +192,87 @@ fn custom_kinds_are_open_objects_of_their_own_name() {
 }
 
 #[test]
+fn paths_that_are_no_resources_are_documented() {
+    let defs = [deployment(), pod(), review(), custom()];
+    let defs: Vec<&ResourceDef> = defs.iter().collect();
+    let whole = parsed(&v2(&defs, &none));
+    let mut documents = BTreeSet::from(["api/v1", "apis/apps/v1", "apis/authorization.k8s.io/v1"].map(str::to_owned));
+    documents.insert("apis/stable.example.com/v1".to_owned());
+    for (document, id, tag, answer) in [
+        (".well-known/openid-configuration", "getServiceAccountIssuerOpenIDConfiguration", "WellKnown", ""),
+        ("api", "getCoreAPIVersions", "core", "io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions"),
+        ("apis", "getAPIVersions", "apis", "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroupList"),
+        ("apis/apps", "getAppsAPIGroup", "apps", "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup"),
+        (
+            "apis/authorization.k8s.io",
+            "getAuthorizationAPIGroup",
+            "authorization",
+            "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup",
+        ),
+        ("openid/v1/jwks", "getServiceAccountIssuerOpenIDKeyset", "openid", ""),
+        ("version", "getCodeVersion", "version", "io.k8s.apimachinery.pkg.version.Info"),
+    ] {
+        documents.insert(document.to_owned());
+        let path = format!("/{document}/");
+        let own = parsed(&v3(document, &defs, &none));
+        check_references(&own, &own);
+        assert_eq!(own["paths"].as_object().expect("paths").keys().collect::<Vec<_>>(), [&path]);
+        for operation in [&own["paths"][&path]["get"], &whole["paths"][&path]["get"]] {
+            assert_eq!((&operation["operationId"], &operation["tags"]), (&json!(id), &json!([tag])), "{path}");
+        }
+        let schema = &whole["paths"][&path]["get"]["responses"]["200"]["schema"];
+        match answer {
+            "" => assert_eq!(schema["type"], "string", "{path}"),
+            answer => assert_eq!(schema["$ref"], format!("#/definitions/{answer}"), "{path}"),
+        }
+    }
+    assert_eq!(v3_paths(&defs).into_iter().collect::<BTreeSet<_>>(), documents);
+}
+
+#[test]
+fn what_is_proxied_to_has_a_path_below_and_every_method() {
+    let document = parsed(&v3("api/v1", &[&pod()], &none));
+    let proxy = "/api/v1/namespaces/{namespace}/pods/{name}/proxy";
+    for (path, end, parameters) in [
+        (proxy.to_owned(), "NamespacedPodProxy", &["name", "namespace", "path"][..]),
+        (format!("{proxy}/{{path}}"), "NamespacedPodProxyWithPath", &["name", "path", "namespace", "path"]),
+    ] {
+        let item = &document["paths"][&path];
+        for method in ["Delete", "Get", "Head", "Options", "Patch", "Post", "Put"] {
+            let operation = &item[method.to_lowercase()];
+            assert_eq!(operation["operationId"], format!("connectCoreV1{method}{end}"));
+            assert_eq!(operation["x-kubernetes-action"], "connect");
+            assert_eq!(operation["x-kubernetes-group-version-kind"]["kind"], "PodProxyOptions");
+            assert_eq!(operation["tags"], json!(["core_v1"]));
+        }
+        let names: Vec<&str> =
+            item["parameters"].as_array().expect("a list").iter().filter_map(|own| own["name"].as_str()).collect();
+        assert_eq!(names, parameters, "{path}");
+    }
+}
+
+#[test]
+fn streams_are_told_what_their_options_are() {
+    let document = parsed(&v2(&[&pod()], &none));
+    for (subresource, message) in [
+        (Subresource::Attach, "PodAttachOptions"),
+        (Subresource::Exec, "PodExecOptions"),
+        (Subresource::Log, "PodLogOptions"),
+        (Subresource::PortForward, "PodPortForwardOptions"),
+        (Subresource::Proxy, "PodProxyOptions"),
+    ] {
+        let path = format!("/api/v1/namespaces/{{namespace}}/pods/{{name}}/{}", subresource.name());
+        let parameters = document["paths"][&path]["parameters"].as_array().expect("a list");
+        let shown: BTreeSet<&str> =
+            parameters.iter().filter(|own| own["in"] == "query").filter_map(|own| own["name"].as_str()).collect();
+        let message = crate::schema::message(&format!("k8s.io.api.core.v1.{message}")).expect("in the table");
+        let scalar = |field: &&crate::schema::Field| !matches!(field.kind, crate::schema::Type::Message(_));
+        let wanted: BTreeSet<&str> = message.fields.iter().filter(scalar).map(|field| field.name).collect();
+        assert_eq!(shown, wanted, "{path}");
+    }
+}
+
+#[test]
 fn documents_are_named_by_their_content() {
     let once = v3("api/v1", &[&pod(), &node()], &none);
     assert_eq!(once, v3("api/v1", &[&pod(), &node()], &none));
@@ -259,7 +340,7 @@ fn named(list: &[u8], number: u64, name: &str) -> Vec<u8> {
 fn the_protobuf_of_the_second_version_says_what_its_json_says() {
     let defs = [deployment(), pod()];
     let defs: Vec<&ResourceDef> = defs.iter().collect();
-    let document = fields(&v2_protobuf(&defs, &none));
+    let document = fields(&v2_protobuf(&v2_document(&defs, &none)));
     assert_eq!(document.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 8, 9, 12, 13]);
     assert_eq!(document[0].1, b"2.0");
     let spec = named(&document[3].1, 1, "io.k8s.api.apps.v1.DeploymentSpec");

@@ -78,6 +78,8 @@ impl Kind for PodDisruptionBudget {
             ] {
                 check::non_negative(&mut errors, path.child(field), count);
             }
+            let conditions = status.conditions.as_deref().unwrap_or_default();
+            check::conditions(&mut errors, &path.child("conditions"), conditions);
         }
         errors
     }

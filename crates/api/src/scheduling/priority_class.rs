@@ -24,7 +24,6 @@ impl Kind for PriorityClass {
             Column::AGE,
             Column::text("PreemptionPolicy").about("Whether its pods may push others off."),
         ],
-        unattended: true,
         ..ResourceDef::new(
             "scheduling.k8s.io",
             "v1",

@@ -456,7 +456,8 @@ mod tests {
             for field in message.fields.iter().filter(|field| !field.inline) {
                 let found = message.field(field.name.as_bytes()).expect("indexed");
                 assert_eq!(found.name, field.name);
-                assert!(field.number != 0 || field.via || message.openapi, "{}.{}", message.full_name(), field.name);
+                let in_json_only = field.via || message.openapi || message.group_version.is_some();
+                assert!(field.number != 0 || in_json_only, "{}.{}", message.full_name(), field.name);
             }
         }
     }

@@ -1,11 +1,13 @@
 //! StorageClass: a sort of storage that can be asked for.
 
+use super::rules;
 use crate::check::{self, Errors};
 use crate::core::columns;
 use crate::field::{FieldError, FieldPath};
 use crate::kind::Kind;
 use crate::resource::{Column, ResourceDef, Scope};
 use crate::table::Cell;
+use k8s_openapi::api::core::v1::TopologySelectorTerm;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::jiff::Timestamp;
 
@@ -52,6 +54,9 @@ impl Kind for StorageClass {
         let modes = &["Immediate", "WaitForFirstConsumer"];
         let mode = self.volume_binding_mode.as_deref();
         check::supported(&mut errors, &FieldPath::new("volumeBindingMode"), mode, modes);
+        rules::parameters(&mut errors, &FieldPath::new("parameters"), self.parameters.as_ref());
+        let terms = self.allowed_topologies.as_deref().unwrap_or_default();
+        topologies(&mut errors, &FieldPath::new("allowedTopologies"), terms);
         errors
     }
 
@@ -87,5 +92,31 @@ impl Kind for StorageClass {
             Cell::Text(self.allow_volume_expansion.unwrap_or_default().to_string()),
             columns::created(&self.metadata, now),
         ]
+    }
+}
+
+/// Where its volumes may be: labels of nodes, each with values of its own.
+fn topologies(errors: &mut Errors, path: &FieldPath, terms: &[TopologySelectorTerm]) {
+    for (index, term) in terms.iter().enumerate() {
+        let path = path.index(index).child("matchLabelExpressions");
+        let expressions = term.match_label_expressions.as_deref().unwrap_or_default();
+        for (index, expression) in expressions.iter().enumerate() {
+            let path = path.index(index);
+            if expression.values.is_empty() {
+                errors.push(FieldError::required(path.child("values"), ""));
+            }
+            for (at, value) in expression.values.iter().enumerate() {
+                if expression.values[..at].contains(value) {
+                    errors.push(FieldError::duplicate(path.child("values").index(at), value));
+                }
+            }
+            check::label_key(errors, &path.child("key"), &expression.key);
+            if expressions[..index].iter().any(|other| other.key == expression.key) {
+                errors.push(FieldError::duplicate(path.child("key"), &expression.key));
+            }
+        }
+        if terms[..index].contains(term) {
+            errors.push(FieldError::duplicate(path, ""));
+        }
     }
 }

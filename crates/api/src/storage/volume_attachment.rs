@@ -1,13 +1,16 @@
 //! VolumeAttachment: a volume that is to be attached to a node.
 
 use crate::check::{self, Errors};
-use crate::core::columns;
+use crate::core::{columns, persistent_volume};
 use crate::field::{FieldError, FieldPath};
 use crate::kind::Kind;
 use crate::resource::{Column, ResourceDef, Scope, Subresource};
 use crate::table::Cell;
-use k8s_openapi::api::storage::v1::VolumeAttachment;
+use k8s_openapi::api::storage::v1::{VolumeAttachment, VolumeAttachmentStatus};
 use k8s_openapi::jiff::Timestamp;
+
+const METADATA_BYTES_MAX: usize = 256 * 1024;
+const MESSAGE_BYTES_MAX: usize = 1024;
 
 impl Kind for VolumeAttachment {
     const DEF: ResourceDef = ResourceDef {
@@ -33,6 +36,11 @@ impl Kind for VolumeAttachment {
         )
     };
 
+    /// Whether it is attached is said from the start: the field has no absence.
+    fn defaults(&mut self) {
+        self.status.get_or_insert_default();
+    }
+
     fn prepare_create(&mut self) {
         self.status = None;
     }
@@ -50,13 +58,31 @@ impl Kind for VolumeAttachment {
         let path = FieldPath::new("spec");
         check::present(&mut errors, path.child("attacher"), Some(&self.spec.attacher));
         check::dns1123_subdomain(&mut errors, &path.child("nodeName"), &self.spec.node_name);
-        let source = &self.spec.source;
-        let detail = match (&source.inline_volume_spec, &source.persistent_volume_name) {
-            (None, None) => "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
-            (Some(_), Some(_)) => "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
-            _ => return errors,
-        };
-        errors.push(FieldError::required(path.child("source"), detail));
+        let (source, path) = (&self.spec.source, path.child("source"));
+        const ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+        match (&source.inline_volume_spec, &source.persistent_volume_name) {
+            (None, None) => errors.push(FieldError::required(path, ONE)),
+            (Some(_), Some(_)) => errors.push(FieldError::forbidden(path, ONE)),
+            (None, Some(name)) if name.is_empty() => {
+                let detail = "must specify non empty persistentVolumeName";
+                errors.push(FieldError::required(path.child("persistentVolumeName"), detail));
+            }
+            (Some(spec), None) => persistent_volume::inline(&mut errors, &path.child("inlineVolumeSpec"), spec),
+            (None, Some(_)) => {}
+        }
+        if let Some(status) = &self.status {
+            self::status(&mut errors, &FieldPath::new("status"), status);
+        }
+        errors
+    }
+
+    /// Held to more than what is there from the time before.
+    fn validate_create(&self) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        super::driver_name(&mut errors, &FieldPath::new("spec.attacher"), &self.spec.attacher);
+        if let Some(name) = &self.spec.source.persistent_volume_name {
+            check::dns1123_subdomain(&mut errors, &FieldPath::new("spec.source.persistentVolumeName"), name);
+        }
         errors
     }
 
@@ -76,5 +102,19 @@ impl Kind for VolumeAttachment {
             Cell::Text(attached.to_string()),
             columns::created(&self.metadata, now),
         ]
+    }
+}
+
+/// That what the driver says is not endless.
+fn status(errors: &mut Errors, path: &FieldPath, status: &VolumeAttachmentStatus) {
+    let metadata = status.attachment_metadata.iter().flatten();
+    if metadata.map(|(key, value)| key.len() + value.len()).sum::<usize>() > METADATA_BYTES_MAX {
+        errors.push(FieldError::too_long(path.child("attachmentMetadata"), METADATA_BYTES_MAX));
+    }
+    for (field, error) in [("attachError", &status.attach_error), ("detachError", &status.detach_error)] {
+        let message = error.as_ref().and_then(|error| error.message.as_deref()).unwrap_or_default();
+        if message.len() > MESSAGE_BYTES_MAX {
+            errors.push(FieldError::too_long(path.child(field).child("message"), MESSAGE_BYTES_MAX));
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! VolumeAttributesClass: what may be changed of a volume while it is in use.
 
+use super::rules;
 use crate::check::{self, Errors};
 use crate::core::columns;
 use crate::field::{FieldError, FieldPath};
@@ -8,10 +9,6 @@ use crate::resource::{Column, ResourceDef, Scope};
 use crate::table::Cell;
 use k8s_openapi::api::storage::v1::VolumeAttributesClass;
 use k8s_openapi::jiff::Timestamp;
-
-/// Of keys and values together, and how many.
-const PARAMETERS_BYTES_MAX: usize = 256 * 1024;
-const PARAMETERS_MAX: usize = 512;
 
 impl Kind for VolumeAttributesClass {
     const DEF: ResourceDef = ResourceDef {
@@ -37,19 +34,10 @@ impl Kind for VolumeAttributesClass {
             check::label_key(&mut errors, &path, &self.driver_name.to_lowercase());
         }
         let path = FieldPath::new("parameters");
-        let parameters = self.parameters.clone().unwrap_or_default();
-        if parameters.is_empty() {
+        if self.parameters.as_ref().is_none_or(|parameters| parameters.is_empty()) {
             errors.push(FieldError::required(path.clone(), "must contain at least one key/value pair"));
         }
-        if parameters.len() > PARAMETERS_MAX {
-            errors.push(FieldError::too_many(path.clone(), parameters.len(), PARAMETERS_MAX));
-        }
-        for key in parameters.keys().filter(|key| key.is_empty()) {
-            errors.push(FieldError::invalid(path.clone(), key, "field can not be empty."));
-        }
-        if parameters.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > PARAMETERS_BYTES_MAX {
-            errors.push(FieldError::too_long(path, PARAMETERS_BYTES_MAX));
-        }
+        rules::parameters(&mut errors, &path, self.parameters.as_ref());
         errors
     }
 

@@ -17,7 +17,6 @@ impl Kind for StorageVersionMigration {
             Column { format: "", ..Column::NAME },
             Column::text("Resource").about("Whose objects are written again."),
         ],
-        unattended: true,
         ..ResourceDef::new(
             "storagemigration.k8s.io",
             "v1",

@@ -12,12 +12,35 @@ use std::sync::Arc;
 
 const GROUP: &str = "certificates.k8s.io";
 
-pub(crate) fn make(sources: &Sources<'_>) -> Box<dyn Plugin> {
-    Box::new(Certificates { authorizer: sources.authorizer.clone() })
+/// Who asks, and that nothing of a request changes once it is made.
+pub(crate) fn identity(_: &Sources<'_>) -> Box<dyn Plugin> {
+    Box::new(Identity)
+}
+
+pub(crate) fn approval(sources: &Sources<'_>) -> Box<dyn Plugin> {
+    Box::new(Certificates { authorizer: sources.authorizer.clone(), concern: Concern::Approval })
+}
+
+pub(crate) fn signing(sources: &Sources<'_>) -> Box<dyn Plugin> {
+    Box::new(Certificates { authorizer: sources.authorizer.clone(), concern: Concern::Signing })
+}
+
+pub(crate) fn subjects(sources: &Sources<'_>) -> Box<dyn Plugin> {
+    Box::new(Certificates { authorizer: sources.authorizer.clone(), concern: Concern::Subject })
+}
+
+struct Identity;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Concern {
+    Approval,
+    Signing,
+    Subject,
 }
 
 struct Certificates {
     authorizer: Arc<Authorizer>,
+    concern: Concern,
 }
 
 /// The requester is who asked, whatever the request says.
@@ -40,25 +63,28 @@ pub(crate) fn judge_subject(spec: &CertificateSigningRequestSpec) -> Result<(), 
     Ok(())
 }
 
-impl Certificates {
-    /// The signer itself, or all of its domain.
-    fn may(&self, user: &User, verb: &str, signer: &str) -> bool {
-        let domain = signer.split_once('/').map_or(signer, |(domain, _)| domain);
-        [signer, &format!("{domain}/*")].iter().any(|name| {
-            let asked = Attributes {
-                verb,
-                group: GROUP,
-                version: "*",
-                resource: "signers",
-                name,
-                is_resource: true,
-                ..Attributes::default()
-            };
-            self.authorizer.allows(user, &asked)
-        })
+/// Whether the user may do this for the signer itself, or for all of its domain.
+pub(super) async fn may(authorizer: &Authorizer, user: &User, verb: &str, signer: &str) -> bool {
+    let domain = signer.split_once('/').map_or(signer, |(domain, _)| domain);
+    for name in [signer, &format!("{domain}/*")] {
+        let asked = Attributes {
+            verb,
+            group: GROUP,
+            version: "*",
+            resource: "signers",
+            name,
+            is_resource: true,
+            ..Attributes::default()
+        };
+        if authorizer.may(user, &asked).await {
+            return true;
+        }
     }
+    false
+}
 
-    fn judge(
+impl Certificates {
+    async fn judge(
         &self,
         attempt: &Attempt<'_>,
         new: &CertificateSigningRequest,
@@ -67,42 +93,55 @@ impl Certificates {
         let certificate = |request: &CertificateSigningRequest| {
             request.status.as_ref().and_then(|status| status.certificate.as_ref().map(|bytes| bytes.0.clone()))
         };
-        let (verb, signer) = match (attempt.operation, attempt.subresource) {
-            (Operation::Create, None) => return judge_subject(&new.spec),
-            // The signer of what is there, not of what somebody would like it to be.
-            (Operation::Update, Some(Subresource::Approval)) => ("approve", &old.unwrap_or(new).spec.signer_name),
-            (Operation::Update, Some(Subresource::Status)) if old.and_then(certificate) != certificate(new) => {
-                ("sign", &old.unwrap_or(new).spec.signer_name)
+        // The signer of what is there, not of what somebody would like it to be.
+        let signer = &old.unwrap_or(new).spec.signer_name;
+        let verb = match (self.concern, attempt.operation, attempt.subresource) {
+            (Concern::Subject, Operation::Create, None) => return judge_subject(&new.spec),
+            (Concern::Approval, Operation::Update, Some(Subresource::Approval)) => "approve",
+            (Concern::Signing, Operation::Update, Some(Subresource::Status))
+                if old.and_then(certificate) != certificate(new) =>
+            {
+                "sign"
             }
             _ => return Ok(()),
         };
-        if self.may(attempt.user, verb, signer) {
+        if may(&self.authorizer, attempt.user, verb, signer).await {
             return Ok(());
         }
         Err(format!("user not permitted to {verb} requests with signerName {signer:?}"))
     }
 }
 
+fn judges(attempt: &Attempt<'_>) -> bool {
+    is::<CertificateSigningRequest>(attempt) && attempt.operation != Operation::Delete
+}
+
 #[async_trait]
-impl Plugin for Certificates {
+impl Plugin for Identity {
     fn judges(&self, attempt: &Attempt<'_>) -> bool {
-        is::<CertificateSigningRequest>(attempt) && attempt.operation != Operation::Delete
+        judges(attempt)
     }
 
     async fn mutate(
         &self,
         attempt: &Attempt<'_>,
-        object: &mut dyn Object,
+        object: &mut Box<dyn Object>,
         old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         let Some(request) = object.downcast_mut::<CertificateSigningRequest>() else { return Ok(()) };
         match old.and_then(|old| old.downcast::<CertificateSigningRequest>()) {
             None if attempt.operation == Operation::Create => sign_in(&mut request.spec, attempt.user),
-            // Nothing of a request changes once it is made.
             Some(old) => request.spec = old.spec.clone(),
             None => {}
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Plugin for Certificates {
+    fn judges(&self, attempt: &Attempt<'_>) -> bool {
+        judges(attempt)
     }
 
     async fn validate(
@@ -113,6 +152,6 @@ impl Plugin for Certificates {
     ) -> Result<(), Status> {
         let Some(new) = object.and_then(|object| object.downcast()) else { return Ok(()) };
         let old = old.and_then(|old| old.downcast());
-        self.judge(attempt, new, old).map_err(|why| refused(attempt, object, &why))
+        self.judge(attempt, new, old).await.map_err(|why| refused(attempt, object, &why))
     }
 }

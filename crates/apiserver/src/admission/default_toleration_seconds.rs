@@ -49,7 +49,7 @@ impl Plugin for DefaultTolerationSeconds {
     async fn mutate(
         &self,
         _attempt: &Attempt<'_>,
-        object: &mut dyn Object,
+        object: &mut Box<dyn Object>,
         _old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         if let Some(spec) = object.downcast_mut::<Pod>().and_then(|pod| pod.spec.as_mut()) {

@@ -54,7 +54,7 @@ impl Plugin for DefaultStorageClass {
     async fn mutate(
         &self,
         _attempt: &Attempt<'_>,
-        object: &mut dyn Object,
+        object: &mut Box<dyn Object>,
         _old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         let Some(claim) = object.downcast_mut::<PersistentVolumeClaim>() else { return Ok(()) };
@@ -81,7 +81,7 @@ impl Plugin for DefaultIngressClass {
     async fn mutate(
         &self,
         attempt: &Attempt<'_>,
-        object: &mut dyn Object,
+        object: &mut Box<dyn Object>,
         _old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         let Some(ingress) = object.downcast_mut::<Ingress>() else { return Ok(()) };
@@ -94,7 +94,7 @@ impl Plugin for DefaultIngressClass {
         if classes.len() > 1 {
             let count = classes.len();
             let why = format!("{count} default IngressClasses were found, only 1 allowed");
-            return Err(refused(attempt, Some(object), &why));
+            return Err(refused(attempt, Some(object.as_ref()), &why));
         }
         if let Some(spec) = object.downcast_mut::<Ingress>().and_then(|ingress| ingress.spec.as_mut()) {
             spec.ingress_class_name = newest(&classes);

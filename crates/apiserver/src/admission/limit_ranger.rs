@@ -184,7 +184,7 @@ impl Plugin for LimitRanger {
     async fn mutate(
         &self,
         attempt: &Attempt<'_>,
-        object: &mut dyn Object,
+        object: &mut Box<dyn Object>,
         _old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         if attempt.operation != Operation::Create {

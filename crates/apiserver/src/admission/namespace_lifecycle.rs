@@ -54,6 +54,7 @@ impl Plugin for NamespaceLifecycle {
     fn judges(&self, attempt: &Attempt<'_>) -> bool {
         match attempt.operation {
             Operation::Delete => is::<Namespace>(attempt),
+            Operation::Connect => false,
             // Asking what one may do in a namespace is no content of it.
             _ if attempt.def.group == SubjectAccessReview::DEF.group => false,
             Operation::Create | Operation::Update => !attempt.namespace.is_empty() && !is::<Namespace>(attempt),
@@ -63,11 +64,11 @@ impl Plugin for NamespaceLifecycle {
     async fn mutate(
         &self,
         attempt: &Attempt<'_>,
-        object: &mut dyn Object,
+        object: &mut Box<dyn Object>,
         _old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         let namespace = find(&self.client, &self.namespaces, "", attempt.namespace).await?;
-        judge(attempt, Some(object), namespace.as_deref())
+        judge(attempt, Some(object.as_ref()), namespace.as_deref())
     }
 
     async fn validate(

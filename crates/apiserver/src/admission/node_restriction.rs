@@ -1,13 +1,16 @@
 //! A node writes its own objects only, and nothing there by which it could draw workloads or secrets to itself.
 
+use super::node_tokens::NodeTokens;
 use super::service_account::is_mirror;
 use super::{Plugin, Sources, refused};
 use crate::authz::{node_identity, pod_refers_to_objects};
 use api::{Kind, Object, Status, Subresource};
 use async_trait::async_trait;
-use client::Cache;
-use k8s_openapi::api::authentication::v1::TokenRequestSpec;
+use client::{Cache, Client};
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::certificates::v1::PodCertificateRequest;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::resource::v1::ResourceSlice;
 use registry::{Attempt, Operation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,11 +33,14 @@ const LABELS: [&str; 11] = [
 const LABEL_SPACES: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.io"];
 
 pub(crate) fn make(sources: &Sources<'_>) -> Box<dyn Plugin> {
-    Box::new(NodeRestriction { nodes: sources.client.cache() })
+    let (client, nodes) = (sources.client.clone(), sources.client.cache());
+    Box::new(NodeRestriction { client, nodes, tokens: NodeTokens::new(sources) })
 }
 
 struct NodeRestriction {
+    client: Client,
     nodes: Cache<Node>,
+    tokens: NodeTokens,
 }
 
 fn within(space: &str, domain: &str) -> bool {
@@ -73,6 +79,8 @@ pub(crate) struct Case<'a> {
     pub(crate) old: Option<&'a dyn Object>,
     /// The requesting node's uid, if its Node exists.
     pub(crate) node_uid: Option<&'a str>,
+    /// The pod that a certificate is asked for, if it exists.
+    pub(crate) pod: Option<&'a Pod>,
 }
 
 impl<'a> Case<'a> {
@@ -105,6 +113,8 @@ impl<'a> Case<'a> {
             ("storage.k8s.io", "csinodes") if self.name() != self.node => {
                 Err("can only access CSINode with the same name as the requesting node".to_owned())
             }
+            ("resource.k8s.io", "resourceslices") => self.slice(),
+            ("certificates.k8s.io", "podcertificaterequests") => self.certificate_request(),
             _ => Ok(()),
         }
     }
@@ -117,7 +127,7 @@ impl<'a> Case<'a> {
                 Some(old) if node_name(old) == Some(node) => Ok(()),
                 _ => Err(format!("node {node:?} can only delete pods with spec.nodeName set to itself")),
             },
-            (None, Operation::Update) => {
+            (None, Operation::Update | Operation::Connect) => {
                 Err(format!("unexpected operation \"UPDATE\", node {node:?} can only create and delete mirror pods"))
             }
             (Some(Subresource::Status), _) => self.pod_status(),
@@ -146,6 +156,10 @@ impl<'a> Case<'a> {
         let claims = |pod: &'a Pod| pod.status.as_ref().and_then(|status| status.resource_claim_statuses.as_deref());
         if claims(old).unwrap_or_default() != claims(new).unwrap_or_default() {
             return Err(format!("node {node:?} cannot update resource claim statues"));
+        }
+        let extended = |pod: &'a Pod| pod.status.as_ref().and_then(|own| own.extended_resource_claim_status.as_ref());
+        if extended(old) != extended(new) {
+            return Err(format!("node {node:?} cannot update extended resource claim status"));
         }
         Ok(())
     }
@@ -214,6 +228,65 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
+    /// What is there already the authorizer knows.
+    fn slice(&self) -> Result<(), String> {
+        let Some(new) = self.new_of::<ResourceSlice>().filter(|_| self.attempt.operation == Operation::Create) else {
+            return Ok(());
+        };
+        if new.spec.node_name.as_deref() != Some(self.node) {
+            return Err("can only create ResourceSlice with the same NodeName as the requesting node".to_owned());
+        }
+        Ok(())
+    }
+
+    /// For a pod that is bound to the node, and none of its own making.
+    fn certificate_request(&self) -> Result<(), String> {
+        if self.attempt.operation != Operation::Create || self.attempt.subresource.is_some() {
+            return Ok(());
+        }
+        let Some(spec) = self.new_of::<PodCertificateRequest>().map(|request| &request.spec) else { return Ok(()) };
+        let (node, asked) = (self.node, &spec.node_name);
+        if asked != node {
+            return Err(format!(
+                "PodCertificateRequest.Spec.NodeName={asked:?}, which is not the requesting node {node:?}"
+            ));
+        }
+        let Some(pod) = self.pod else {
+            return Err(format!(
+                "while retrieving pod named in the PodCertificateRequest: pod {:?} not found",
+                spec.pod_name
+            ));
+        };
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        if uid != spec.pod_uid {
+            let asked = &spec.pod_uid;
+            return Err(format!(
+                "PodCertificateRequest.Spec.PodUID={asked:?}, which is not the uid {uid:?} of the pod"
+            ));
+        }
+        if is_mirror(pod) {
+            return Err("pod certificates cannot be requested for mirror pods".to_owned());
+        }
+        if node_name(pod) != Some(node) {
+            return Err(format!("pod {:?} is not bound to the requesting node {node:?}", spec.pod_name));
+        }
+        let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or_default();
+        if account != spec.service_account_name {
+            let asked = &spec.service_account_name;
+            return Err(format!(
+                "PodCertificateRequest.Spec.ServiceAccountName={asked:?}, which is not {account:?} of the pod"
+            ));
+        }
+        match self.node_uid {
+            Some(uid) if uid == spec.node_uid => Ok(()),
+            uid => Err(format!(
+                "PodCertificateRequest.Spec.NodeUID={:?}, which is not the uid {:?} of the node",
+                spec.node_uid,
+                uid.unwrap_or_default()
+            )),
+        }
+    }
+
     fn lease(&self) -> Result<(), String> {
         if self.attempt.namespace != LEASES {
             return Err(format!("can only access leases in the {LEASES:?} system namespace"));
@@ -225,45 +298,10 @@ impl<'a> Case<'a> {
     }
 }
 
-/// A node's request for a token: for a pod that is bound to it, for audiences that the pod names.
-pub(crate) fn check_token(node: &str, spec: &TokenRequestSpec, pod: Option<&Pod>) -> Result<(), String> {
-    let reference = spec.bound_object_ref.as_ref().filter(|reference| {
-        reference.api_version.as_deref() == Some("v1")
-            && reference.kind.as_deref() == Some(Pod::DEF.kind)
-            && reference.name.as_deref().is_some_and(|name| !name.is_empty())
-    });
-    let Some(reference) = reference else { return Err("node requested token not bound to a pod".to_owned()) };
-    let Some(uid) = reference.uid.as_deref().filter(|uid| !uid.is_empty()) else {
-        return Err("node requested token with a pod binding without a uid".to_owned());
-    };
-    let Some(pod) = pod else {
-        return Err(format!("pod {:?} not found", reference.name.as_deref().unwrap_or_default()));
-    };
-    if pod.metadata.uid.as_deref() != Some(uid) {
-        return Err(format!(
-            "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have \
-             been deleted and then recreated"
-        ));
-    }
-    if node_name(pod) != Some(node) {
-        return Err("node requested token bound to a pod scheduled on a different node".to_owned());
-    }
-    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let sources = volumes.flat_map(|volume| volume.projected.iter().flat_map(|own| own.sources.iter().flatten()));
-    let named: BTreeSet<&str> = sources
-        .filter_map(|source| source.service_account_token.as_ref())
-        .map(|token| token.audience.as_deref().unwrap_or_default())
-        .collect();
-    match spec.audiences.iter().flatten().find(|audience| !named.contains(audience.as_str())) {
-        Some(audience) => Err(format!("audience {audience:?} not found in pod spec volume")),
-        None => Ok(()),
-    }
-}
-
 #[async_trait]
 impl Plugin for NodeRestriction {
     fn judges(&self, attempt: &Attempt<'_>) -> bool {
-        node_identity(attempt.user).is_some()
+        node_identity(attempt.user).is_some() && attempt.operation != Operation::Connect
     }
 
     async fn validate(
@@ -273,9 +311,18 @@ impl Plugin for NodeRestriction {
         old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         let Some(node) = node_identity(attempt.user) else { return Ok(()) };
+        if let Some(request) = object.and_then(|object| object.downcast::<TokenRequest>()) {
+            return self.tokens.judge(node, attempt, object, &request.spec.clone().unwrap_or_default()).await;
+        }
         let own = self.nodes.get("", node);
         let node_uid = own.as_ref().and_then(|own| own.metadata.uid.as_deref());
-        let case = Case { node, attempt, object, old, node_uid };
+        let pod = match object.and_then(|object| object.downcast::<PodCertificateRequest>()) {
+            Some(request) if attempt.operation == Operation::Create => {
+                self.client.find::<Pod>(attempt.namespace, &request.spec.pod_name).await?
+            }
+            _ => None,
+        };
+        let case = Case { node, attempt, object, old, node_uid, pod: pod.as_ref() };
         case.judge().map_err(|why| refused(attempt, object, &why))
     }
 }

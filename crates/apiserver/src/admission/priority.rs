@@ -75,7 +75,7 @@ impl Plugin for Priority {
     async fn mutate(
         &self,
         attempt: &Attempt<'_>,
-        object: &mut dyn Object,
+        object: &mut Box<dyn Object>,
         old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         let Some(pod) = object.downcast_mut::<Pod>() else { return Ok(()) };

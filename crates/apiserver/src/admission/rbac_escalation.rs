@@ -68,7 +68,7 @@ fn everything() -> Vec<PolicyRule> {
 }
 
 impl RbacEscalation {
-    fn may(&self, attempt: &Attempt<'_>, verb: &str, resource: &str, name: &str) -> bool {
+    async fn may(&self, attempt: &Attempt<'_>, verb: &str, resource: &str, name: &str) -> bool {
         let asked = Attributes {
             verb,
             group: ClusterRole::DEF.group,
@@ -79,7 +79,7 @@ impl RbacEscalation {
             is_resource: true,
             ..Attributes::default()
         };
-        self.authorizer.allows(attempt.user, &asked)
+        self.authorizer.may(attempt.user, &asked).await
     }
 
     /// By the index, or live where the index does not have the role yet: manifests bring both in one go.
@@ -100,15 +100,19 @@ impl RbacEscalation {
             |rules: &[PolicyRule]| self.authorizer.confirm_no_escalation(attempt.user, attempt.namespace, rules);
         match grant(new, old) {
             Grant::Nothing => Ok(()),
-            Grant::Rules(_) | Grant::Aggregation if self.may(attempt, "escalate", attempt.def.plural, new.name()) => {
-                Ok(())
+            granted @ (Grant::Rules(_) | Grant::Aggregation) => {
+                if self.may(attempt, "escalate", attempt.def.plural, new.name()).await {
+                    return Ok(());
+                }
+                match granted {
+                    Grant::Rules(rules) => confirm(rules).map_err(refuse),
+                    _ => confirm(&everything())
+                        .map_err(|_| refuse("must have cluster-admin privileges to use an aggregationRule".to_owned())),
+                }
             }
-            Grant::Rules(rules) => confirm(rules).map_err(refuse),
-            Grant::Aggregation => confirm(&everything())
-                .map_err(|_| refuse("must have cluster-admin privileges to use an aggregationRule".to_owned())),
             Grant::Role(role) => {
                 let def = if role.kind == Role::DEF.kind { &Role::DEF } else { &ClusterRole::DEF };
-                if self.may(attempt, "bind", def.plural, &role.name) {
+                if self.may(attempt, "bind", def.plural, &role.name).await {
                     return Ok(());
                 }
                 confirm(&self.rules_of(attempt.namespace, role).await?).map_err(refuse)

@@ -58,12 +58,12 @@ impl Plugin for RuntimeClasses {
     async fn mutate(
         &self,
         attempt: &Attempt<'_>,
-        object: &mut dyn Object,
+        object: &mut Box<dyn Object>,
         _old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         let Some(pod) = object.downcast_mut::<Pod>() else { return Ok(()) };
         let Some(spec) = pod.spec.as_mut() else { return Ok(()) };
-        let Some(name) = spec.runtime_class_name.clone() else {
+        let Some(name) = spec.runtime_class_name.clone().filter(|name| !name.is_empty()) else {
             let alone = spec.overhead.as_ref().is_some_and(|overhead| !overhead.is_empty());
             let why = "Pod Overhead set without corresponding RuntimeClass defined Overhead";
             return if alone { Err(refused(attempt, Some(pod), why)) } else { Ok(()) };

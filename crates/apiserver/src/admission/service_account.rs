@@ -173,7 +173,7 @@ impl Plugin for Accounts {
     async fn mutate(
         &self,
         attempt: &Attempt<'_>,
-        object: &mut dyn Object,
+        object: &mut Box<dyn Object>,
         _old: Option<&dyn Object>,
     ) -> Result<(), Status> {
         let Some(pod) = object.downcast_mut::<Pod>() else { return Ok(()) };

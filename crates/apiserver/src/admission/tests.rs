@@ -10,7 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, PodSpec, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
-use registry::Operation;
+use registry::{Books, Notes, Operation};
 use serde_json::{Value, json};
 
 fn of<K: serde::de::DeserializeOwned>(value: Value) -> K {
@@ -18,7 +18,36 @@ fn of<K: serde::de::DeserializeOwned>(value: Value) -> K {
 }
 
 fn attempt<'a, K: Kind>(user: &'a User, operation: Operation, namespace: &'a str, name: &'a str) -> Attempt<'a> {
-    Attempt { def: &K::DEF, operation, namespace, name, subresource: None, user, dry_run: false }
+    let kind = api::object::find(K::DEF.group, K::DEF.version, K::DEF.plural).unwrap();
+    let notes = Notes::unheard();
+    Attempt {
+        def: &K::DEF,
+        kind,
+        operation,
+        namespace,
+        name,
+        subresource: None,
+        user,
+        dry_run: false,
+        options: None,
+        notes,
+        books: Books::default(),
+    }
+}
+
+/// Mutates a new object.
+async fn mutate<K: Kind>(chain: &Chain, attempt: &Attempt<'_>, object: &mut K) -> Result<(), Status> {
+    let mut boxed: Box<dyn Object> = object.boxed();
+    let outcome = chain.mutate(attempt, &mut boxed, None).await;
+    *object = boxed.downcast::<K>().unwrap().clone();
+    outcome
+}
+
+/// Serves every kind and has no object. Its files are open, and go with it.
+async fn registry() -> Arc<Registry> {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store::Embedded::open(dir.path(), store::Options::default()).unwrap();
+    Registry::open(Arc::new(store), registry::Options::default()).await.unwrap()
 }
 
 async fn cluster() -> (Chain, Arc<memory::Memory>) {
@@ -30,7 +59,7 @@ async fn cluster() -> (Chain, Arc<memory::Memory>) {
     memory.put::<PriorityClass>(of(json!({"metadata": {"name": "high"}, "value": 1000, "preemptionPolicy": "Never"})));
     let authorizer = Authorizer::start(&client);
     authorizer.synced().await;
-    let chain = Chain::new(&client, &authorizer, &Default::default());
+    let chain = Chain::new(&client, &registry().await, &authorizer, &Callout::new(&client), &Default::default());
     for name in ["high"] {
         client.cache::<PriorityClass>().synced().await;
         assert!(client.cache::<PriorityClass>().get("", name).is_some());
@@ -48,7 +77,7 @@ async fn a_new_pod_gets_account_token_priority_and_tolerations() {
     let user = User::component("test");
     let create = attempt::<Pod>(&user, Operation::Create, "dev", "web");
     let mut pod = plain_pod("web");
-    chain.mutate(&create, &mut pod, None).await.unwrap();
+    mutate(&chain, &create, &mut pod).await.unwrap();
     let spec = pod.spec.as_ref().unwrap();
     assert_eq!((spec.service_account_name.as_deref(), spec.priority), (Some("default"), Some(0)));
     let [volume] = spec.volumes.as_deref().unwrap() else { panic!("{spec:?}") };
@@ -86,7 +115,7 @@ async fn a_new_pod_gets_account_token_priority_and_tolerations() {
         ["node.kubernetes.io/not-ready NoExecute 300", "node.kubernetes.io/unreachable NoExecute 300"]
     );
     let once = pod.clone();
-    chain.mutate(&create, &mut pod, None).await.unwrap();
+    mutate(&chain, &create, &mut pod).await.unwrap();
     assert_eq!(pod, once, "a retry changes no more");
 }
 
@@ -133,7 +162,7 @@ async fn pods_that_cannot_be_are_refused() {
     ];
     for (namespace, mut pod, code, text) in table {
         let create = attempt::<Pod>(&user, Operation::Create, namespace, "web");
-        let status = chain.mutate(&create, &mut pod, None).await.unwrap_err();
+        let status = mutate(&chain, &create, &mut pod).await.unwrap_err();
         assert_eq!((status.code, status.message.as_str()), (code, text));
     }
 }
@@ -149,7 +178,7 @@ async fn the_first_pod_of_a_namespace_waits_for_its_account() {
         tokio::task::yield_now().await;
         memory.put::<ServiceAccount>(of(json!({"metadata": {"name": "default", "namespace": "new"}})));
     };
-    let (admitted, ()) = tokio::join!(chain.mutate(&create, &mut pod, None), controller);
+    let (admitted, ()) = tokio::join!(mutate(&chain, &create, &mut pod), controller);
     admitted.unwrap();
     assert!(pod.spec.unwrap().volumes.is_some());
 }
@@ -221,7 +250,7 @@ async fn some_namespaces_stay_and_one_class_is_the_default() {
     }
     let update = attempt::<ConfigMap>(&user, Operation::Update, "old", "a");
     let mut map = ConfigMap::default();
-    chain.mutate(&update, &mut map, None).await.unwrap();
+    mutate(&chain, &update, &mut map).await.unwrap();
     let class =
         |name: &str| -> PriorityClass { of(json!({"metadata": {"name": name}, "value": 1, "globalDefault": true})) };
     let second = class("second");
@@ -232,11 +261,26 @@ async fn some_namespaces_stay_and_one_class_is_the_default() {
     let status = loop {
         match chain.validate(&create, Some(&second), None).await {
             Err(status) => break status,
-            Ok(()) => tokio::task::yield_now().await,
+            Ok(_) => tokio::task::yield_now().await,
         }
         assert!(std::time::Instant::now() < deadline);
     };
     assert!(status.message.contains("PriorityClass first is already marked as default"), "{status}");
+}
+
+#[tokio::test]
+async fn who_is_told_to_deny_denies_everything() {
+    let (client, _memory) = memory::client();
+    let authorizer = Authorizer::start(&client);
+    let options = AdmissionOptions { enable: vec!["AlwaysDeny".to_owned()], ..AdmissionOptions::default() };
+    let settings = Settings { plugins: options.read().unwrap(), ..Settings::default() };
+    let chain = Chain::new(&client, &registry().await, &authorizer, &Callout::new(&client), &settings);
+    let user = User::component("test");
+    let map: ConfigMap = of(json!({"metadata": {"name": "a"}}));
+    let create = attempt::<ConfigMap>(&user, Operation::Create, "dev", "a");
+    let status = chain.validate(&create, Some(&map), None).await.map(drop).unwrap_err();
+    let says = "configmaps \"a\" is forbidden: admission control is denying all modifications";
+    assert_eq!((status.code, status.message.as_str()), (403, says));
 }
 
 fn mirror(edits: Value) -> Pod {
@@ -276,7 +320,8 @@ fn nodes_create_mirrors_of_their_own_pods_only() {
     ];
     for (edits, wanted) in table {
         let pod = mirror(edits.clone());
-        let case = Case { node: "n1", attempt: &create, object: Some(&pod), old: None, node_uid: Some("node-1") };
+        let case =
+            Case { node: "n1", attempt: &create, object: Some(&pod), old: None, node_uid: Some("node-1"), pod: None };
         match (case.judge(), wanted) {
             (Ok(()), None) => {}
             (Err(why), Some(text)) => assert!(why.contains(text), "{edits}: {why}"),
@@ -292,7 +337,7 @@ fn nodes_write_their_own_objects_only() {
         of(json!({"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}}))
     };
     let judge = |attempt: Attempt<'_>, object: Option<&dyn Object>, old: Option<&dyn Object>| {
-        Case { node: "n1", attempt: &attempt, object, old, node_uid: None }.judge().err().unwrap_or_default()
+        Case { node: "n1", attempt: &attempt, object, old, node_uid: None, pod: None }.judge().err().unwrap_or_default()
     };
     let plain = node("n1", json!({}), json!([]));
     let create = |name| attempt::<Node>(&user, Operation::Create, "", name);
@@ -346,7 +391,10 @@ async fn with_rights() -> (Chain, User) {
         "roleRef": {"apiGroup": "", "kind": "ClusterRole", "name": "own"}, "subjects": [{"kind": "User", "name": "ann"}]})));
     let authorizer = Authorizer::start(&client);
     authorizer.synced().await;
-    (Chain::new(&client, &authorizer, &Default::default()), User { name: "ann".to_owned(), ..User::default() })
+    (
+        Chain::new(&client, &registry().await, &authorizer, &Callout::new(&client), &Default::default()),
+        User { name: "ann".to_owned(), ..User::default() },
+    )
 }
 
 #[tokio::test]
@@ -359,7 +407,7 @@ async fn roles_and_bindings_do_not_widen_rights() {
     };
     let create = attempt::<Role>(&ann, Operation::Create, "dev", "r");
     chain.validate(&create, Some(&role("get")), None).await.unwrap();
-    let status = chain.validate(&create, Some(&role("delete")), None).await.unwrap_err();
+    let status = chain.validate(&create, Some(&role("delete")), None).await.map(drop).unwrap_err();
     assert_eq!(
         status.message,
         "roles.rbac.authorization.k8s.io \"r\" is forbidden: user \"ann\" (groups=[]) is attempting to grant RBAC \
@@ -373,15 +421,15 @@ async fn roles_and_bindings_do_not_widen_rights() {
     };
     let bind = attempt::<RoleBinding>(&ann, Operation::Create, "dev", "b");
     chain.validate(&bind, Some(&binding("bindable")), None).await.unwrap();
-    assert_eq!(chain.validate(&bind, Some(&binding("own")), None).await, Ok(()), "what one has one may bind");
-    let status = chain.validate(&bind, Some(&binding("gone")), None).await.unwrap_err();
+    assert_eq!(chain.validate(&bind, Some(&binding("own")), None).await.map(drop), Ok(()), "what one has one may bind");
+    let status = chain.validate(&bind, Some(&binding("gone")), None).await.map(drop).unwrap_err();
     assert_eq!(
         (status.code, status.message.as_str()),
         (404, "clusterroles.rbac.authorization.k8s.io \"gone\" not found")
     );
     let all: ClusterRole = of(json!({"metadata": {"name": "a"}, "aggregationRule": {"clusterRoleSelectors": [{}]}}));
     let create = attempt::<ClusterRole>(&ann, Operation::Create, "", "a");
-    let status = chain.validate(&create, Some(&all), None).await.unwrap_err();
+    let status = chain.validate(&create, Some(&all), None).await.map(drop).unwrap_err();
     assert!(status.message.contains("must have cluster-admin privileges"), "{status}");
     let masters = User::component("test");
     let create = attempt::<ClusterRole>(&masters, Operation::Create, "", "a");
@@ -399,11 +447,11 @@ async fn certificates_are_asked_for_by_whom_they_say_and_approved_by_who_may() {
     };
     let create = attempt::<CertificateSigningRequest>(&ann, Operation::Create, "", "c");
     let mut asked = request("kubernetes.io/kube-apiserver-client", "devs");
-    chain.mutate(&create, &mut asked, None).await.unwrap();
+    mutate(&chain, &create, &mut asked).await.unwrap();
     assert_eq!((asked.spec.username.as_deref(), &asked.spec.groups), (Some("ann"), &None));
     chain.validate(&create, Some(&asked), None).await.unwrap();
     let masters = request("kubernetes.io/kube-apiserver-client", "system:masters");
-    let status = chain.validate(&create, Some(&masters), None).await.unwrap_err();
+    let status = chain.validate(&create, Some(&masters), None).await.map(drop).unwrap_err();
     assert!(
         status
             .message
@@ -414,7 +462,7 @@ async fn certificates_are_asked_for_by_whom_they_say_and_approved_by_who_may() {
         subresource: Some(Subresource::Approval),
         ..attempt::<CertificateSigningRequest>(&ann, Operation::Update, "", "c")
     };
-    let status = chain.validate(&approve, Some(&asked), Some(&asked)).await.unwrap_err();
+    let status = chain.validate(&approve, Some(&asked), Some(&asked)).await.map(drop).unwrap_err();
     assert!(
         status.message.ends_with(
             "user not permitted to approve requests with signerName \"kubernetes.io/kube-apiserver-client\""
@@ -427,6 +475,6 @@ async fn certificates_are_asked_for_by_whom_they_say_and_approved_by_who_may() {
     chain.validate(&sign, Some(&own), Some(&own)).await.unwrap();
     let mut signed = own.clone();
     signed.status.get_or_insert_default().certificate = Some(k8s_openapi::ByteString(b"cert".to_vec()));
-    let status = chain.validate(&sign, Some(&signed), Some(&own)).await.unwrap_err();
+    let status = chain.validate(&sign, Some(&signed), Some(&own)).await.map(drop).unwrap_err();
     assert!(status.message.contains("not permitted to sign"), "{status}");
 }

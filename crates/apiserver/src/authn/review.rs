@@ -12,6 +12,9 @@ pub(crate) enum Refusal {
     Unknown,
     #[error("[invalid bearer token, {0}]")]
     Token(#[from] TokenError),
+    /// What a configured issuer or webhook has against it.
+    #[error("[invalid bearer token, {0}]")]
+    Foreign(String),
 }
 
 /// A user as reviews show it.

@@ -3,7 +3,7 @@
 use super::claims::Claims;
 use super::tokens::TokenError;
 use super::*;
-use crate::authz::{Authorizer, memory};
+use crate::authz::{Attributes, Authorizer, memory};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenReviewSpec};
@@ -48,14 +48,14 @@ async fn fixture(keys: &[String]) -> Fixture {
 }
 
 impl Fixture {
-    async fn request(&self, user: &User, account: &str, spec: Value) -> Result<TokenRequest, Status> {
+    async fn request(&self, account: &str, spec: Value) -> Result<TokenRequest, Status> {
         let request = of(json!({"metadata": {}, "spec": spec}));
         let tokens = self.authenticators.tokens();
-        tokens.request(user, "dev", account, request, self.authenticators.now()).await
+        tokens.request("dev", account, request, self.authenticators.now()).await
     }
 
     async fn token(&self, spec: Value) -> String {
-        let answer = self.request(&User::component("test"), "builder", spec).await.unwrap();
+        let answer = self.request("builder", spec).await.unwrap();
         answer.status.unwrap().token.unwrap()
     }
 
@@ -202,36 +202,19 @@ async fn a_token_is_for_its_audiences_only() {
 #[tokio::test]
 async fn token_requests_are_validated() {
     let cluster = fixture(&[key()]).await;
-    let masters = User::component("test");
-    let node = User { name: "system:node:n1".to_owned(), groups: vec![User::NODES.to_owned()], ..User::default() };
-    let stranger = User { name: "system:node:n2".to_owned(), ..node.clone() };
     let seconds = |seconds: i64| json!({"audiences": [], "expirationSeconds": seconds});
-    let mut vault = bound("Pod", "web", "pod-1");
-    vault["audiences"] = json!(["vault"]);
-    let mut consul = vault.clone();
-    consul["audiences"] = json!(["consul"]);
     let table = [
-        (&masters, "builder", seconds(599), Some((422, "may not specify a duration less than 10 minutes"))),
-        (
-            &masters,
-            "builder",
-            seconds((1 << 32) + 1),
-            Some((422, "may not specify a duration larger than 2^32 seconds")),
-        ),
-        (&masters, "builder", seconds(600), None),
-        (&masters, "nobody", seconds(600), Some((404, "serviceaccounts \"nobody\" not found"))),
-        (&masters, "builder", bound("Pod", "gone", ""), Some((404, "pods \"gone\" not found"))),
-        (&masters, "other", bound("Pod", "web", ""), Some((400, "pod running with different serviceaccount name"))),
-        (&masters, "builder", bound("Pod", "web", "pod-0"), Some((409, "does not match the UID in record"))),
-        (&masters, "builder", bound("ConfigMap", "a", ""), Some((400, "cannot bind token for serviceaccount"))),
-        (&node, "builder", vault.clone(), None),
-        (&node, "builder", consul, Some((403, "audience \"consul\" not found in pod spec volume"))),
-        (&node, "builder", seconds(600), Some((403, "node requested token not bound to a pod"))),
-        (&node, "builder", bound("Pod", "web", ""), Some((403, "pod binding without a uid"))),
-        (&stranger, "builder", vault, Some((403, "scheduled on a different node"))),
+        ("builder", seconds(599), Some((422, "may not specify a duration less than 10 minutes"))),
+        ("builder", seconds((1 << 32) + 1), Some((422, "may not specify a duration larger than 2^32 seconds"))),
+        ("builder", seconds(600), None),
+        ("nobody", seconds(600), Some((404, "serviceaccounts \"nobody\" not found"))),
+        ("builder", bound("Pod", "gone", ""), Some((404, "pods \"gone\" not found"))),
+        ("other", bound("Pod", "web", ""), Some((400, "pod running with different serviceaccount name"))),
+        ("builder", bound("Pod", "web", "pod-0"), Some((409, "does not match the UID in record"))),
+        ("builder", bound("ConfigMap", "a", ""), Some((400, "cannot bind token for serviceaccount"))),
     ];
-    for (user, account, spec, wanted) in table {
-        let answer = cluster.request(user, account, spec.clone()).await;
+    for (account, spec, wanted) in table {
+        let answer = cluster.request(account, spec.clone()).await;
         match (answer, wanted) {
             (Ok(_), None) => {}
             (Err(status), Some((code, text))) => {
@@ -248,7 +231,7 @@ async fn a_projected_token_outlives_what_it_says_for_old_clients() {
     let cluster = fixture(&[key()]).await;
     let mut spec = bound("Pod", "web", "pod-1");
     spec["expirationSeconds"] = json!(3607);
-    let answer = cluster.request(&User::component("test"), "builder", spec).await.unwrap();
+    let answer = cluster.request("builder", spec).await.unwrap();
     let status = answer.status.unwrap();
     assert_eq!(status.expiration_timestamp.unwrap().0.as_second(), NOW + 3607);
     let claims: Claims = serde_json::from_value(payload(&status.token.unwrap())).unwrap();
@@ -329,34 +312,167 @@ async fn a_refusal_says_why_to_the_log_and_reviews_only() {
     assert_eq!(refused(NOW - 61).await, TokenError::NotYet);
 }
 
-#[tokio::test]
-async fn impersonation_needs_the_right_to_every_part() {
+/// Ann, who may what the rules of her role say.
+async fn ann(rules: Value) -> (Arc<Authorizer>, User) {
     let (client, memory) = memory::client();
-    memory.put::<k8s_openapi::api::rbac::v1::ClusterRole>(of(json!({"metadata": {"name": "as-bob"}, "rules": [
-        {"apiGroups": [""], "resources": ["users"], "resourceNames": ["bob"], "verbs": ["impersonate"]},
-        {"apiGroups": [""], "resources": ["groups"], "resourceNames": ["devs"], "verbs": ["impersonate"]}]})));
+    memory.put::<k8s_openapi::api::rbac::v1::ClusterRole>(of(json!({"metadata": {"name": "as"}, "rules": rules})));
     memory.put::<k8s_openapi::api::rbac::v1::ClusterRoleBinding>(of(json!({"metadata": {"name": "b"},
-        "roleRef": {"apiGroup": "", "kind": "ClusterRole", "name": "as-bob"},
-        "subjects": [{"kind": "User", "name": "ann"}]})));
+        "roleRef": {"apiGroup": "", "kind": "ClusterRole", "name": "as"},
+        "subjects": [{"kind": "User", "name": "ann"},
+            {"kind": "ServiceAccount", "namespace": "dev", "name": "agent"}]})));
     let authorizer = Authorizer::start(&client);
     authorizer.synced().await;
-    let ann = User { name: "ann".to_owned(), ..User::default() };
-    let assumed = |headers: &[(&'static str, &str)]| {
-        let headers = headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
-        authorizer.impersonated(ann.clone(), &headers.collect())
-    };
-    assert_eq!(assumed(&[]).unwrap(), ann);
-    let bob = assumed(&[("impersonate-user", "bob"), ("impersonate-group", "devs")]).unwrap();
+    (authorizer, User { name: "ann".to_owned(), ..User::default() })
+}
+
+fn rule(group: &str, resource: &str, names: &[&str], verbs: &[&str]) -> Value {
+    let mut rule = json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+    if !names.is_empty() {
+        rule["resourceNames"] = json!(names);
+    }
+    rule
+}
+
+/// Whom `user` acts as to list the pods of `dev`, and by which verb.
+async fn acts_as(
+    authorizer: &Authorizer,
+    user: &User,
+    headers: &[(&'static str, &str)],
+) -> Result<Option<Assumed>, Status> {
+    let headers = headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+    let asked =
+        Attributes { verb: "list", resource: "pods", namespace: "dev", is_resource: true, ..Default::default() };
+    authorizer.impersonated(user, &headers.collect(), &asked).await
+}
+
+#[tokio::test]
+async fn impersonation_needs_the_right_to_every_part() {
+    let rules = json!([
+        rule("", "users", &["bob"], &["impersonate"]),
+        rule("", "groups", &["devs"], &["impersonate"]),
+        rule("authentication.k8s.io", "userextras/scopes", &["some"], &["impersonate"]),
+    ]);
+    let (authorizer, ann) = ann(rules).await;
+    assert_eq!(acts_as(&authorizer, &ann, &[]).await.unwrap(), None);
+    let bob = [("impersonate-user", "bob"), ("impersonate-group", "devs"), ("impersonate-extra-scopes", "some")];
+    let Assumed { user: bob, constraint } = acts_as(&authorizer, &ann, &bob).await.unwrap().unwrap();
     assert_eq!((bob.name.as_str(), bob.groups.join(",").as_str()), ("bob", "devs,system:authenticated"));
+    assert_eq!((&bob.extra["scopes"], constraint), (&vec!["some".to_owned()], ""));
     let refused = [
         &[("impersonate-user", "root")][..],
         &[("impersonate-user", "bob"), ("impersonate-group", "system:masters")],
         &[("impersonate-user", "bob"), ("impersonate-extra-scopes", "all")],
         &[("impersonate-user", "bob"), ("impersonate-uid", "1")],
         &[("impersonate-user", "system:serviceaccount:dev:builder")],
+        &[("impersonate-user", "system:node:n1")],
     ];
     for headers in refused {
-        assert_eq!(assumed(headers).unwrap_err().code, 403, "{headers:?}");
+        assert_eq!(acts_as(&authorizer, &ann, headers).await.unwrap_err().code, 403, "{headers:?}");
     }
-    assert_eq!(assumed(&[("impersonate-group", "devs")]).unwrap_err().code, 500, "groups without a user");
+    let nameless = acts_as(&authorizer, &ann, &[("impersonate-group", "devs")]).await.unwrap_err();
+    assert_eq!(nameless.code, 400, "groups without a user");
+}
+
+#[tokio::test]
+async fn constrained_impersonation_is_bounded_by_what_is_done() {
+    let on = |mode: &str| format!("impersonate-on:{mode}:list");
+    let authentication = "authentication.k8s.io";
+    let rules = json!([
+        rule(
+            "",
+            "pods",
+            &[],
+            &[&on("user-info"), &on("serviceaccount"), &on("arbitrary-node"), &on("associated-node")]
+        ),
+        rule(authentication, "users", &["bob"], &["impersonate:user-info"]),
+        rule(authentication, "groups", &["*"], &["impersonate:user-info"]),
+        rule(authentication, "userextras/acme.io/team", &[], &["impersonate:user-info"]),
+        rule(authentication, "serviceaccounts", &["builder"], &["impersonate:serviceaccount"]),
+        rule(authentication, "nodes", &["n1"], &["impersonate:arbitrary-node"]),
+    ]);
+    let (authorizer, ann) = ann(rules).await;
+    let user = |name: &'static str| vec![("impersonate-user", name)];
+    let bob_with = |more: &[(&'static str, &'static str)]| [&user("bob")[..], more].concat();
+    let table = [
+        (user("bob"), Ok(("impersonate:user-info", "system:authenticated"))),
+        (
+            user("system:serviceaccount:dev:builder"),
+            Ok((
+                "impersonate:serviceaccount",
+                "system:serviceaccounts,system:serviceaccounts:dev,system:authenticated",
+            )),
+        ),
+        (user("system:node:n1"), Ok(("impersonate:arbitrary-node", "system:nodes,system:authenticated"))),
+        (
+            bob_with(&[("impersonate-extra-acme.io%2fteam", "red")]),
+            Ok(("impersonate:user-info", "system:authenticated")),
+        ),
+        (
+            ["a", "b", "c", "d"].iter().fold(user("bob"), |mut all, group| {
+                all.push(("impersonate-group", group));
+                all
+            }),
+            Ok(("impersonate:user-info", "a,b,c,d,system:authenticated")),
+        ),
+        (
+            bob_with(&[("impersonate-group", "a")]),
+            Err("groups.authentication.k8s.io \"a\" is forbidden: User \"ann\" \
+            cannot impersonate:user-info resource \"groups\" in API group \"authentication.k8s.io\" at the cluster scope"),
+        ),
+        (
+            bob_with(&[("impersonate-group", "system:masters")]),
+            Err("groups.authentication.k8s.io \"system:masters\" is \
+            forbidden: User \"ann\" cannot impersonate:user-info resource \"groups\" in API group \
+            \"authentication.k8s.io\" at the cluster scope: impersonating the system:masters group is not allowed"),
+        ),
+        (
+            bob_with(&[("impersonate-extra-team", "red")]),
+            Err("userextras.authentication.k8s.io is forbidden: User \"ann\" \
+            cannot impersonate:user-info resource \"userextras\" in API group \"authentication.k8s.io\" at the cluster \
+            scope: impersonating an invalid key in extra is not allowed: extra.key: Invalid value: \"team\": must be a \
+            domain-prefixed path (such as \"acme.io/foo\")"),
+        ),
+        (
+            user("eve"),
+            Err("users.authentication.k8s.io \"eve\" is forbidden: User \"ann\" cannot impersonate:user-info \
+            resource \"users\" in API group \"authentication.k8s.io\" at the cluster scope"),
+        ),
+        (
+            user("system:node:n2"),
+            Err("nodes.authentication.k8s.io \"n2\" is forbidden: User \"ann\" cannot \
+            impersonate:arbitrary-node resource \"nodes\" in API group \"authentication.k8s.io\" at the cluster scope"),
+        ),
+    ];
+    for (headers, wanted) in table {
+        let acted = acts_as(&authorizer, &ann, &headers).await.map(Option::unwrap);
+        let acted = acted.map(|Assumed { user, constraint }| (constraint, user.groups.join(",")));
+        let wanted = wanted.map(|(constraint, groups)| (constraint, groups.to_owned())).map_err(str::to_owned);
+        assert_eq!(acted.map_err(|status| status.message), wanted, "{headers:?}");
+    }
+    // The same right does not reach to another verb.
+    let asked =
+        Attributes { verb: "delete", resource: "pods", namespace: "dev", is_resource: true, ..Default::default() };
+    let headers = [(http::HeaderName::from_static("impersonate-user"), "bob".parse().unwrap())].into_iter().collect();
+    let refused = authorizer.impersonated(&ann, &headers, &asked).await.unwrap_err();
+    assert!(
+        refused.message.contains("cannot impersonate-on:user-info:delete resource \"pods\""),
+        "{}",
+        refused.message
+    );
+}
+
+#[tokio::test]
+async fn a_pods_account_acts_as_the_node_it_runs_on() {
+    let rules = json!([
+        rule("", "pods", &[], &["impersonate-on:associated-node:list"]),
+        rule("authentication.k8s.io", "nodes", &[], &["impersonate:associated-node"]),
+    ]);
+    let (authorizer, _) = ann(rules).await;
+    let extra = [("authentication.kubernetes.io/node-name".to_owned(), vec!["n1".to_owned()])].into();
+    let agent = User { name: "system:serviceaccount:dev:agent".to_owned(), extra, ..User::default() };
+    let node = acts_as(&authorizer, &agent, &[("impersonate-user", "system:node:n1")]).await.unwrap().unwrap();
+    assert_eq!((node.user.name.as_str(), node.constraint), ("system:node:n1", "impersonate:associated-node"));
+    assert_eq!(node.user.groups, ["system:nodes", "system:authenticated"]);
+    let other = acts_as(&authorizer, &agent, &[("impersonate-user", "system:node:n2")]).await.unwrap_err();
+    assert_eq!(other.code, 403, "another node");
 }

@@ -3,25 +3,13 @@
 use super::claims::{Bound, Claims, Reference, subject};
 use super::jwt;
 use super::tokens::ServiceAccountTokens;
-use crate::admission::node_restriction;
 use api::field::{FieldError, FieldPath};
-use api::resource::{ResourceDef, Scope};
-use api::user::User;
 use api::{Kind, Reason, Status};
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec, TokenRequestStatus};
 use k8s_openapi::api::core::v1::{Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 
-const DEF: ResourceDef = ResourceDef::new(
-    "authentication.k8s.io",
-    "v1",
-    "TokenRequest",
-    "tokenrequests",
-    "tokenrequest",
-    Scope::Namespaced,
-    "k8s.io.api.authentication.v1.TokenRequest",
-);
 const SECONDS_DEFAULT: i64 = 3600;
 const SECONDS_MIN: i64 = 600;
 const SECONDS_MAX: i64 = 1 << 32;
@@ -71,10 +59,9 @@ struct Binding {
 }
 
 impl ServiceAccountTokens {
-    /// Answers a TokenRequest of `user` for the service account; `now` in seconds since the epoch.
+    /// Answers a TokenRequest for the service account, once it was admitted; `now` in seconds since the epoch.
     pub async fn request(
         &self,
-        user: &User,
         namespace: &str,
         name: &str,
         request: TokenRequest,
@@ -82,13 +69,21 @@ impl ServiceAccountTokens {
     ) -> Result<TokenRequest, Status> {
         let mut spec = request.spec.unwrap_or_default();
         let seconds = spec.expiration_seconds.unwrap_or(SECONDS_DEFAULT);
-        let errors = validate(&spec, seconds);
+        let mut errors = validate(&spec, seconds);
+        for (field, said, own) in
+            [("name", &request.metadata.name, name), ("namespace", &request.metadata.namespace, namespace)]
+        {
+            if !text(said).is_empty() && text(said) != own {
+                let path = FieldPath::new("metadata").child(field);
+                let why = format!("must match the service account {field} if specified");
+                errors.push(FieldError::invalid(path, text(said), why));
+            }
+        }
         if !errors.is_empty() {
-            return Err(Status::invalid(&DEF, "", &errors));
+            return Err(Status::invalid(&TokenRequest::DEF, "", &errors));
         }
         let account = self.account(namespace, name).await?;
         let account = account.ok_or_else(|| Status::not_found(&ServiceAccount::DEF, name))?;
-        self.restrict_node(user, namespace, &spec).await?;
         let binding = self.bind(namespace, name, spec.bound_object_ref.as_ref()).await?;
         let audiences = spec.audiences.take().filter(|list| !list.is_empty()).unwrap_or_else(|| self.audiences.clone());
         let claims = self.claims(&account, binding, audiences, seconds, now);
@@ -135,15 +130,6 @@ impl ServiceAccountTokens {
                 warnafter: projected.then_some(now + seconds),
             },
         }
-    }
-
-    /// A node gets tokens only for pods that are bound to it, and only for audiences that they name.
-    async fn restrict_node(&self, user: &User, namespace: &str, spec: &TokenRequestSpec) -> Result<(), Status> {
-        let Some(node) = crate::authz::node_identity(user) else { return Ok(()) };
-        let wanted = spec.bound_object_ref.as_ref().map_or("", |reference| text(&reference.name));
-        let pod = if wanted.is_empty() { None } else { self.pod(namespace, wanted).await? };
-        node_restriction::check_token(node, spec, pod.as_ref())
-            .map_err(|why| Status::forbidden(&ServiceAccount::DEF, "", &why))
     }
 
     async fn bind(

@@ -1,5 +1,7 @@
 //! What a request wants to do, as authorizers are asked, and how a refusal reads.
 
+use super::chain::Refusal;
+use crate::http::RequestInfo;
 use api::selector::FieldSelector;
 use api::user::User;
 use api::{Reason, Status};
@@ -24,6 +26,8 @@ pub struct Attributes<'a> {
     pub is_resource: bool,
     /// Of a list or watch, as the query gives it: a node may list only the pods that are bound to it.
     pub field_selector: &'a str,
+    /// Likewise; webhooks are told it.
+    pub label_selector: &'a str,
 }
 
 /// An authorizer's answer.
@@ -35,6 +39,22 @@ pub enum Decision {
 }
 
 impl<'a> Attributes<'a> {
+    /// What a request is for, without its selectors.
+    pub(crate) fn of(info: &RequestInfo<'a>) -> Attributes<'a> {
+        Attributes {
+            verb: info.verb,
+            group: info.group,
+            version: info.version,
+            resource: info.resource,
+            subresource: info.subresource,
+            namespace: info.namespace,
+            name: info.name,
+            path: info.path,
+            is_resource: info.is_resource,
+            ..Attributes::default()
+        }
+    }
+
     /// The value that the field selector demands of `field`, if it demands one. Parsed by the parser that the list
     /// itself uses: another reading of an escaped comma would let a node see what is not its own.
     pub(crate) fn selected(&self, field: &str) -> Option<String> {
@@ -54,7 +74,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// Upstream's sentence for a refusal.
-    pub(crate) fn denial(&self, user: &User, reasons: &[String]) -> String {
+    pub(crate) fn denial(&self, user: &User, reasons: &[std::sync::Arc<str>]) -> String {
         let (name, verb) = (&user.name, self.verb);
         let mut text = if self.is_resource {
             let slash = if self.subresource.is_empty() { "" } else { "/" };
@@ -73,6 +93,17 @@ impl<'a> Attributes<'a> {
             text.push_str(&reasons.join("\n"));
         }
         text
+    }
+
+    /// What a client gets who is refused: a 403, or a 500 where somebody could not be asked.
+    pub(crate) fn refused(&self, user: &User, refusal: &Refusal) -> Status {
+        match refusal.error() {
+            Some(error) => {
+                let message = format!("Internal Server Error: {:?}: {error}", self.path);
+                Status::new(Reason::InternalError, message)
+            }
+            None => self.forbidden(self.denial(user, &refusal.reasons)),
+        }
     }
 
     /// The 403 that a client gets; `why` is `Decision::Deny`'s sentence.

@@ -4,15 +4,15 @@ use super::Synced;
 use super::index::Index;
 use super::node_graph::NodeGraph;
 use arc_swap::ArcSwap;
-use client::{Cache, Changes, Client, PodView};
+use client::{Cache, Cached, Change, Changes, Client};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use parking_lot::RwLock;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Pods taken over per hold of the graph's lock, so that a burst does not keep deciders waiting.
-const PODS_PER_LOCK: usize = 64;
+/// Changes taken over per hold of the graph's lock, so that a burst does not keep deciders waiting.
+const CHANGES_PER_LOCK: usize = 64;
 
 /// What has to be compiled anew.
 #[derive(Default)]
@@ -139,23 +139,31 @@ pub(crate) async fn rbac(client: Client, index: Arc<ArcSwap<Index>>, synced: Arc
     }
 }
 
-/// Follows pods until it is dropped.
-pub(crate) async fn pods(cache: Cache<PodView>, graph: Arc<RwLock<NodeGraph>>, synced: Arc<watch::Sender<Synced>>) {
+/// Follows objects of one kind into the graph until it is dropped.
+pub(crate) async fn into_graph<K: Cached>(
+    cache: Cache<K>,
+    graph: Arc<RwLock<NodeGraph>>,
+    synced: Arc<watch::Sender<Synced>>,
+    apply: fn(&mut NodeGraph, &Change<K>),
+) {
     cache.synced().await;
     let mut changes = cache.changes();
     let mut waiting = changes.try_next();
+    let mut is_first = true;
     loop {
         while let Some(first) = waiting.take() {
             let mut graph = graph.write();
-            graph.apply(first.old.as_deref(), first.new.as_deref());
-            for _ in 1..PODS_PER_LOCK {
+            apply(&mut graph, &first);
+            for _ in 1..CHANGES_PER_LOCK {
                 let Some(change) = changes.try_next() else { break };
-                graph.apply(change.old.as_deref(), change.new.as_deref());
+                apply(&mut graph, &change);
             }
             drop(graph);
             waiting = changes.try_next();
         }
-        synced.send_if_modified(|synced| !std::mem::replace(&mut synced.pods, true));
+        if std::mem::take(&mut is_first) {
+            synced.send_modify(|synced| synced.graph_parts += 1);
+        }
         waiting = Some(changes.next().await);
     }
 }

@@ -18,7 +18,8 @@ type Rules = Arc<[Rule]>;
 /// What one binding gives to a subject.
 #[derive(Clone)]
 enum Grant {
-    Rules(Rules),
+    /// With upstream's sentence on who allows, for reviews and the audit log.
+    Rules(Rules, Text),
     /// The binding's role does not exist; the text says so.
     Missing(Text),
 }
@@ -54,9 +55,41 @@ fn compile(rules: &[PolicyRule]) -> Rules {
     rules.iter().map(Rule::compile).collect()
 }
 
+/// A subject as upstream's reasons name it; an account without a namespace is of its binding's.
+fn described(subject: &Subject, namespace: &str) -> String {
+    let (kind, name) = (&subject.kind, &subject.name);
+    if kind != "ServiceAccount" {
+        return format!("{kind} {name:?}");
+    }
+    let own = subject.namespace.as_deref().filter(|own| !own.is_empty()).unwrap_or(namespace);
+    format!("{kind} {:?}", format!("{name}/{own}"))
+}
+
+/// A binding: what it is called in reasons, whom it is of, and what its role gives.
+struct Bound<'a> {
+    called: String,
+    namespace: &'a str,
+    role: &'a RoleRef,
+    subjects: Option<&'a Vec<Subject>>,
+    rules: Result<Rules, Text>,
+}
+
+impl Bound<'_> {
+    fn grant(&self, subject: &Subject) -> Grant {
+        let rules = match &self.rules {
+            Ok(rules) => rules.clone(),
+            Err(missing) => return Grant::Missing(missing.clone()),
+        };
+        let (called, RoleRef { kind, name, .. }) = (&self.called, self.role);
+        let subject = described(subject, self.namespace);
+        Grant::Rules(rules, format!("RBAC: allowed by {called} of {kind} {name:?} to {subject}").into())
+    }
+}
+
 impl Subjects {
-    fn bind(&mut self, subjects: Option<&Vec<Subject>>, namespace: &str, grant: &Grant) {
-        for subject in subjects.into_iter().flatten() {
+    fn bind(&mut self, bound: &Bound<'_>) {
+        let namespace = bound.namespace;
+        for subject in bound.subjects.into_iter().flatten() {
             let grants = match subject.kind.as_str() {
                 "User" => self.users.entry(subject.name.as_str().into()),
                 "Group" => self.groups.entry(subject.name.as_str().into()),
@@ -69,7 +102,7 @@ impl Subjects {
                 }
                 _ => continue,
             };
-            grants.or_default().push(grant.clone());
+            grants.or_default().push(bound.grant(subject));
         }
     }
 
@@ -88,15 +121,14 @@ impl Index {
         Index { cluster_roles: Arc::new(compiled.collect()), ..Index::default() }
     }
 
-    fn grant(&self, roles: &HashMap<Box<str>, Rules>, role: &RoleRef) -> Grant {
+    /// What a role gives; `Err` says that it does not exist.
+    fn rules(&self, roles: &HashMap<Box<str>, Rules>, role: &RoleRef) -> Result<Rules, Text> {
         let (rules, kind) = match role.kind.as_str() {
             "Role" => (roles.get(role.name.as_str()), "role"),
             _ => (self.cluster_roles.get(role.name.as_str()), "clusterrole"),
         };
-        match rules {
-            Some(rules) => Grant::Rules(rules.clone()),
-            None => Grant::Missing(format!("{kind}.rbac.authorization.k8s.io {:?} not found", role.name).into()),
-        }
+        let missing = || format!("{kind}.rbac.authorization.k8s.io {:?} not found", role.name).into();
+        rules.cloned().ok_or_else(missing)
     }
 
     /// The same with these ClusterRoleBindings in place of the former.
@@ -104,7 +136,14 @@ impl Index {
         let mut subjects = Subjects::default();
         let no_roles = HashMap::new();
         for binding in bindings {
-            subjects.bind(binding.subjects.as_ref(), "", &self.grant(&no_roles, &binding.role_ref));
+            let name = binding.metadata.name.as_deref().unwrap_or_default();
+            subjects.bind(&Bound {
+                called: format!("ClusterRoleBinding {name:?}"),
+                namespace: "",
+                role: &binding.role_ref,
+                subjects: binding.subjects.as_ref(),
+                rules: self.rules(&no_roles, &binding.role_ref),
+            });
         }
         self.cluster = Arc::new(subjects);
         self
@@ -122,8 +161,15 @@ impl Index {
         });
         let mut namespace = Namespace { roles: compiled.collect(), subjects: Subjects::default() };
         for binding in bindings {
-            let grant = self.grant(&namespace.roles, &binding.role_ref);
-            namespace.subjects.bind(binding.subjects.as_ref(), name, &grant);
+            let own = binding.metadata.name.as_deref().unwrap_or_default();
+            let bound = Bound {
+                called: format!("RoleBinding {:?}", format!("{own}/{name}")),
+                namespace: name,
+                role: &binding.role_ref,
+                subjects: binding.subjects.as_ref(),
+                rules: self.rules(&namespace.roles, &binding.role_ref),
+            };
+            namespace.subjects.bind(&bound);
         }
         self.namespaces.insert(name.into(), Arc::new(namespace));
         self
@@ -136,21 +182,25 @@ impl Index {
 
     pub(crate) fn rules_of<'a>(&'a self, user: &'a User, namespace: &str) -> impl Iterator<Item = &'a Rule> {
         self.grants(user, namespace).flat_map(|grant| match grant {
-            Grant::Rules(rules) => &rules[..],
+            Grant::Rules(rules, _) => &rules[..],
             Grant::Missing(_) => &[],
         })
     }
 
-    pub(crate) fn allows(&self, user: &User, attributes: &Attributes<'_>) -> bool {
+    /// Who allows it, if anybody does.
+    pub(crate) fn allows(&self, user: &User, attributes: &Attributes<'_>) -> Option<Text> {
         let question = Question::new(attributes);
-        self.rules_of(user, attributes.namespace).any(|rule| rule.matches(&question))
+        self.grants(user, attributes.namespace).find_map(|grant| match grant {
+            Grant::Rules(rules, why) => rules.iter().any(|rule| rule.matches(&question)).then(|| why.clone()),
+            Grant::Missing(_) => None,
+        })
     }
 
     /// What upstream adds to a refusal when some of the user's bindings name roles that do not exist.
     pub(crate) fn unresolved(&self, user: &User, namespace: &str) -> Option<String> {
         let missing = self.grants(user, namespace).filter_map(|grant| match grant {
             Grant::Missing(why) => Some(&**why),
-            Grant::Rules(_) => None,
+            Grant::Rules(..) => None,
         });
         let missing: Vec<&str> = missing.collect();
         match missing.as_slice() {
@@ -163,9 +213,7 @@ impl Index {
     pub(crate) fn rules_of_role(&self, namespace: &str, role: &RoleRef) -> Option<Vec<PolicyRule>> {
         let none = HashMap::new();
         let roles = self.namespaces.get(namespace).map_or(&none, |own| &own.roles);
-        match self.grant(roles, role) {
-            Grant::Rules(rules) => Some(rules.iter().map(Rule::policy).collect()),
-            Grant::Missing(_) => None,
-        }
+        let rules = self.rules(roles, role).ok()?;
+        Some(rules.iter().map(Rule::policy).collect())
     }
 }

@@ -3,22 +3,14 @@
 //! The authorizer decides by names; what a node may write into its objects is for `NodeRestriction` to judge.
 
 use super::attributes::Attributes;
+use super::chain::Opinion;
 use super::node_graph::NodeGraph;
+use super::node_links::Holding;
 use api::user::User;
 use client::pods::Target;
 
 const PREFIX: &str = "system:node:";
 const LEASES: &str = "kube-node-lease";
-
-/// What the node rules have to say.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Opinion {
-    Allow,
-    /// Nothing: others may still allow.
-    None,
-    /// No, and why; others may still allow.
-    Because(String),
-}
 
 /// The name of the node that the user is.
 pub(crate) fn identity(user: &User) -> Option<&str> {
@@ -35,6 +27,8 @@ const UNIFORM: &[(&str, &str, &[&str])] = &[
     ("", "events", &["create", "update", "patch"]),
     ("events.k8s.io", "events", &["create", "update", "patch"]),
     ("certificates.k8s.io", "certificatesigningrequests", &["create", "get", "list", "watch"]),
+    ("certificates.k8s.io", "clustertrustbundles", READ),
+    ("", "endpoints", &["get"]),
     ("node.k8s.io", "runtimeclasses", READ),
     ("storage.k8s.io", "csidrivers", READ),
 ];
@@ -49,11 +43,11 @@ fn uniform(asked: &Attributes<'_>) -> Opinion {
         && UNIFORM
             .iter()
             .any(|(group, resource, verbs)| *group == asked.group && named(resource) && verbs.contains(&asked.verb));
-    if allowed { Opinion::Allow } else { Opinion::None }
+    if allowed { Opinion::Allow(None) } else { Opinion::None(None) }
 }
 
 fn because(why: &str) -> Opinion {
-    Opinion::Because(why.to_owned())
+    Opinion::because(why)
 }
 
 /// The node's name and what is known of its pods.
@@ -68,13 +62,18 @@ pub(crate) fn decide(graph: &NodeGraph, node: &str, asked: &Attributes<'_>) -> O
         return because("unknown node for user \"system:node:\"");
     }
     if !asked.is_resource {
-        return Opinion::None;
+        return Opinion::None(None);
     }
     let judge = Judge { graph, node, asked };
     match (asked.group, asked.resource) {
         ("", "secrets") => judge.read(Target::Secret),
         ("", "configmaps") => judge.read(Target::ConfigMap),
         ("", "persistentvolumeclaims") => judge.claim(),
+        ("", "persistentvolumes") => judge.volume(),
+        ("resource.k8s.io", "resourceclaims") => judge.get(Target::ResourceClaim),
+        ("resource.k8s.io", "resourceslices") => judge.slice(),
+        ("storage.k8s.io", "volumeattachments") => judge.attachment(),
+        ("certificates.k8s.io", "podcertificaterequests") => judge.certificate_request(),
         ("", "serviceaccounts") => judge.token(),
         ("", "nodes") => judge.node(),
         ("", "pods") => judge.pod(),
@@ -87,13 +86,22 @@ pub(crate) fn decide(graph: &NodeGraph, node: &str, asked: &Attributes<'_>) -> O
 impl Judge<'_> {
     fn related(&self, target: Target) -> Opinion {
         let asked = self.asked;
-        if asked.name.is_empty() {
+        self.reached(|| self.graph.refers(self.node, target, asked.namespace, asked.name))
+    }
+
+    fn held(&self, holding: Holding) -> Opinion {
+        let asked = self.asked;
+        self.reached(|| self.graph.holds(self.node, holding, asked.namespace, asked.name))
+    }
+
+    fn reached(&self, is_reached: impl FnOnce() -> bool) -> Opinion {
+        if self.asked.name.is_empty() {
             return because("No Object name found");
         }
-        if self.graph.refers(self.node, target, asked.namespace, asked.name) {
-            return Opinion::Allow;
+        if is_reached() {
+            return Opinion::Allow(None);
         }
-        Opinion::Because(format!("no relationship found between node '{}' and this object", self.node))
+        Opinion::because(format!("no relationship found between node '{}' and this object", self.node))
     }
 
     fn read(&self, target: Target) -> Opinion {
@@ -110,13 +118,61 @@ impl Judge<'_> {
     }
 
     fn get(&self, target: Target) -> Opinion {
+        self.only_gets().unwrap_or_else(|| self.related(target))
+    }
+
+    /// What is said to anything but a get of the object itself.
+    fn only_gets(&self) -> Option<Opinion> {
         if self.asked.verb != "get" {
-            return because("can only get individual resources of this type");
+            return Some(because("can only get individual resources of this type"));
         }
+        (!self.asked.subresource.is_empty()).then(|| because("cannot get subresource"))
+    }
+
+    fn volume(&self) -> Opinion {
+        self.only_gets().unwrap_or_else(|| self.reached(|| self.graph.mounts(self.node, self.asked.name)))
+    }
+
+    fn attachment(&self) -> Opinion {
+        self.only_gets().unwrap_or_else(|| self.held(Holding::Attachment))
+    }
+
+    /// Whether it asks for nothing but what names the node.
+    fn selects_own(&self) -> bool {
+        self.asked.selected("spec.nodeName").as_deref() == Some(self.node)
+    }
+
+    fn slice(&self) -> Opinion {
         if !self.asked.subresource.is_empty() {
-            return because("cannot get subresource");
+            return because("cannot authorize ResourceSlice subresources");
         }
-        self.related(target)
+        match self.asked.verb {
+            // `NodeRestriction` looks at what is in it.
+            "create" => Opinion::Allow(None),
+            "get" | "update" | "patch" | "delete" => self.held(Holding::Slice),
+            "watch" | "list" | "deletecollection" if self.selects_own() => Opinion::Allow(None),
+            "watch" | "list" | "deletecollection" => {
+                because("can only list/watch/deletecollection resourceslices with nodeName field selector")
+            }
+            _ => because(
+                "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, \
+                 delete, deletecollection",
+            ),
+        }
+    }
+
+    fn certificate_request(&self) -> Opinion {
+        if !self.asked.subresource.is_empty() {
+            return because("nodes may not access the status subresource of PodCertificateRequests");
+        }
+        match self.asked.verb {
+            // `NodeRestriction` looks at what is in it.
+            "create" => Opinion::Allow(None),
+            "get" => self.held(Holding::CertificateRequest),
+            "list" | "watch" if self.selects_own() => Opinion::Allow(None),
+            "list" | "watch" => because("can only list/watch podcertificaterequests with nodeName field selector"),
+            _ => Opinion::None(None),
+        }
     }
 
     fn claim(&self) -> Opinion {
@@ -144,30 +200,28 @@ impl Judge<'_> {
 
     fn node(&self) -> Opinion {
         match (self.asked.subresource, self.asked.verb) {
-            ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Opinion::Allow,
-            ("", "get" | "list" | "watch") if self.asked.name == self.node => Opinion::Allow,
+            ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Opinion::Allow(None),
+            ("", "get" | "list" | "watch") if self.asked.name == self.node => Opinion::Allow(None),
             ("", "get" | "list" | "watch") => {
                 let read = if self.asked.name.is_empty() {
                     "read all nodes".to_owned()
                 } else {
                     format!("read '{}'", self.asked.name)
                 };
-                Opinion::Because(format!("node '{}' cannot {read}, only its own Node object", self.node))
+                Opinion::because(format!("node '{}' cannot {read}, only its own Node object", self.node))
             }
-            _ => Opinion::None,
+            _ => Opinion::None(None),
         }
     }
 
     fn pod(&self) -> Opinion {
         match (self.asked.subresource, self.asked.verb) {
             ("", "get") => self.get(Target::Pod),
-            ("", "list" | "watch") if self.asked.selected("spec.nodeName").as_deref() == Some(self.node) => {
-                Opinion::Allow
-            }
+            ("", "list" | "watch") if self.selects_own() => Opinion::Allow(None),
             ("", "list" | "watch") if !self.asked.name.is_empty() => self.related(Target::Pod),
             ("", "list" | "watch") => because("can only list/watch pods with spec.nodeName field selector"),
-            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Opinion::Allow,
-            _ => Opinion::None,
+            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Opinion::Allow(None),
+            _ => Opinion::None(None),
         }
     }
 
@@ -177,13 +231,13 @@ impl Judge<'_> {
             _ => return because("can only get, create, update, patch, or delete a node lease"),
         }
         if self.asked.namespace != LEASES {
-            return Opinion::Because(format!("can only access leases in the {LEASES:?} system namespace"));
+            return Opinion::because(format!("can only access leases in the {LEASES:?} system namespace"));
         }
         // The name is not known on create; `NodeRestriction` compares it then.
         if self.asked.verb != "create" && self.asked.name != self.node {
             return because("can only access node lease with the same name as the requesting node");
         }
-        Opinion::Allow
+        Opinion::Allow(None)
     }
 
     fn csi_node(&self) -> Opinion {
@@ -197,6 +251,6 @@ impl Judge<'_> {
         if self.asked.verb != "create" && self.asked.name != self.node {
             return because("can only access CSINode with the same name as the requesting node");
         }
-        Opinion::Allow
+        Opinion::Allow(None)
     }
 }

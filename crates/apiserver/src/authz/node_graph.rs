@@ -1,20 +1,32 @@
-//! Which nodes have pods that refer to which objects.
+//! Which nodes have pods that refer to which objects, and what those lead to.
 //!
-//! Invariant: only counts are kept, adjusted by what a changed pod referred to before and refers to now; memory is
-//! one entry per referred object and node, however many pods refer to it.
+//! ```text
+//! node <- pod <- secret, config map, service account, resource claim
+//!                claim <- volume <- secret
+//! node <- volume attachment, resource slice, pod certificate request
+//! ```
+//!
+//! Invariant: of pods only counts are kept, adjusted by what a changed pod referred to before and refers to now. Bound:
+//! an entry per referred object and node, however many pods refer to it, and one per volume and object of the last row.
 
-use client::PodView;
+use super::node_links::{Held, Holding, OnNode, VolumeView};
 use client::pods::Target;
+use client::{Cached, PodView};
 use k8s_openapi::api::core::v1::Pod;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 type Node = Arc<str>;
 
-/// Counts of pods by referred object and node.
 #[derive(Default)]
 pub(crate) struct NodeGraph {
+    /// Counts of pods by referred object and node.
     edges: HashMap<(Target, String), HashMap<Node, u32>>,
+    /// By sort and key: the node that the object names itself.
+    held: HashMap<(Holding, Arc<str>), Box<str>>,
+    /// By name: the claim that has the volume, and the secrets of it.
+    volumes: HashMap<Arc<str>, Arc<VolumeView>>,
+    volumes_of_secret: HashMap<Box<str>, BTreeSet<Arc<str>>>,
 }
 
 impl NodeGraph {
@@ -23,6 +35,7 @@ impl NodeGraph {
         if let (Some(old), Some(new)) = (old, new)
             && old.node == new.node
             && old.uid == new.uid
+            && old.claims == new.claims
             && (Arc::ptr_eq(&old.spec, &new.spec) || old.spec.refers == new.spec.refers)
         {
             return;
@@ -41,6 +54,10 @@ impl NodeGraph {
             return;
         }
         pod.references(&mut |target, name| {
+            // `NodeRestriction` refuses mirror pods that refer to anything; what got past it gives nothing either.
+            if pod.is_mirror && target != Target::Pod {
+                return;
+            }
             let key = (target, format!("{}/{name}", pod.namespace()));
             if add {
                 *self.edges.entry(key).or_default().entry(pod.node.clone()).or_default() += 1;
@@ -63,14 +80,63 @@ impl NodeGraph {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn edges(&self) -> usize {
-        self.edges.len()
+    /// Takes over the change of an object that names its node.
+    pub(crate) fn hold<K: Held>(&mut self, old: Option<&OnNode<K>>, new: Option<&OnNode<K>>) {
+        match (old, new) {
+            (_, Some(new)) => drop(self.held.insert((K::HOLDING, new.key()), new.node.clone())),
+            (Some(old), None) => drop(self.held.remove(&(K::HOLDING, old.key()))),
+            (None, None) => {}
+        }
     }
 
-    /// Whether a pod that is bound to the node refers to the object.
+    /// Takes over a volume's change.
+    pub(crate) fn bind(&mut self, old: Option<&Arc<VolumeView>>, new: Option<&Arc<VolumeView>>) {
+        let Some(name) = new.or(old).map(|volume| volume.key()) else { return };
+        for secret in self.volumes.remove(&name).iter().flat_map(|known| known.secrets.iter()) {
+            let Some(volumes) = self.volumes_of_secret.get_mut(secret) else { continue };
+            volumes.remove(&name);
+            if volumes.is_empty() {
+                self.volumes_of_secret.remove(secret);
+            }
+        }
+        let Some(new) = new.filter(|new| new.claim.is_some()) else { return };
+        for secret in &new.secrets {
+            self.volumes_of_secret.entry(secret.clone()).or_default().insert(name.clone());
+        }
+        self.volumes.insert(name, new.clone());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn edges(&self) -> usize {
+        self.edges.len() + self.held.len() + self.volumes.len() + self.volumes_of_secret.len()
+    }
+
+    /// Whether a pod that is bound to the node refers to the object, itself or through a volume.
     pub(crate) fn refers(&self, node: &str, target: Target, namespace: &str, name: &str) -> bool {
-        self.edges.get(&(target, format!("{namespace}/{name}"))).is_some_and(|nodes| nodes.contains_key(node))
+        let key = format!("{namespace}/{name}");
+        if target == Target::Secret
+            && let Some(volumes) = self.volumes_of_secret.get(key.as_str())
+            && volumes.iter().any(|volume| self.mounts(node, volume))
+        {
+            return true;
+        }
+        self.is_referred(node, target, key)
+    }
+
+    fn is_referred(&self, node: &str, target: Target, key: String) -> bool {
+        self.edges.get(&(target, key)).is_some_and(|nodes| nodes.contains_key(node))
+    }
+
+    /// Whether a pod that is bound to the node has the claim that has the volume.
+    pub(crate) fn mounts(&self, node: &str, volume: &str) -> bool {
+        let claim = self.volumes.get(volume).and_then(|volume| volume.claim.as_deref());
+        claim.is_some_and(|claim| self.is_referred(node, Target::Claim, claim.to_owned()))
+    }
+
+    /// Whether the object names the node; `namespace` is empty for a kind that has none.
+    pub(crate) fn holds(&self, node: &str, holding: Holding, namespace: &str, name: &str) -> bool {
+        let key: Arc<str> = if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() };
+        self.held.get(&(holding, key)).is_some_and(|own| &**own == node)
     }
 }
 
@@ -84,6 +150,7 @@ pub(crate) fn refers_to_objects(pod: &Pod) -> Result<Option<&'static str>, serde
         (Target::Secret, "secrets"),
         (Target::ConfigMap, "configmaps"),
         (Target::Claim, "persistentvolumeclaims"),
+        (Target::ResourceClaim, "resourceclaims"),
     ];
     Ok(words.into_iter().find(|(target, _)| targets.contains(target)).map(|(_, word)| word))
 }

@@ -24,15 +24,35 @@ fn selector(attributes: &authorization::ResourceAttributes) -> String {
     terms.collect::<Vec<String>>().join(",")
 }
 
+/// Likewise of labels.
+fn label_selector(attributes: &authorization::ResourceAttributes) -> String {
+    let Some(label) = &attributes.label_selector else { return String::new() };
+    if let Some(raw) = &label.raw_selector {
+        return raw.clone();
+    }
+    let terms = label.requirements.iter().flatten().filter_map(|term| {
+        let (key, values) = (&term.key, term.values.as_deref().unwrap_or_default().join(","));
+        match term.operator.as_str() {
+            "In" => Some(format!("{key} in ({values})")),
+            "NotIn" => Some(format!("{key} notin ({values})")),
+            "Exists" => Some(key.clone()),
+            "DoesNotExist" => Some(format!("!{key}")),
+            _ => None,
+        }
+    });
+    terms.collect::<Vec<String>>().join(",")
+}
+
 impl Authorizer {
     /// Answers an access review for the user: of a self review the asker, else the one that the review names.
-    pub fn review_access(
+    pub async fn review_access(
         &self,
         user: &User,
         resource: Option<&authorization::ResourceAttributes>,
         path: Option<&authorization::NonResourceAttributes>,
     ) -> authorization::SubjectAccessReviewStatus {
         let field_selector = resource.map(selector).unwrap_or_default();
+        let label_selector = resource.map(label_selector).unwrap_or_default();
         let attributes = match (resource, path) {
             (Some(asked), _) => Attributes {
                 verb: text(&asked.verb),
@@ -45,18 +65,24 @@ impl Authorizer {
                 path: "",
                 is_resource: true,
                 field_selector: &field_selector,
+                label_selector: &label_selector,
             },
             (None, Some(asked)) => {
                 Attributes { verb: text(&asked.verb), path: text(&asked.path), ..Attributes::default() }
             }
             (None, None) => Attributes::default(),
         };
-        match self.verdict(user, &attributes) {
-            Verdict::Allow => authorization::SubjectAccessReviewStatus { allowed: true, ..Default::default() },
-            Verdict::Deny(reasons) => authorization::SubjectAccessReviewStatus {
-                allowed: false,
-                reason: (!reasons.is_empty()).then(|| reasons.join("\n")),
+        match self.verdict(user, &attributes).await {
+            Verdict::Allow(why) => authorization::SubjectAccessReviewStatus {
+                allowed: true,
+                reason: why.map(|why| why.to_string()),
                 ..Default::default()
+            },
+            Verdict::Refuse(refusal) => authorization::SubjectAccessReviewStatus {
+                allowed: false,
+                denied: refusal.forbidden.then_some(true),
+                reason: (!refusal.reasons.is_empty()).then(|| refusal.reasons.join("\n")),
+                evaluation_error: refusal.error(),
             },
         }
     }

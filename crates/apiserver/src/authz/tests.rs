@@ -1,8 +1,8 @@
 //! Who may what, by table, and that the index follows what it was made of.
 
-use super::memory;
+use super::memory::{self, Memory};
 use super::*;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,11 @@ fn pod(name: &str, node: &str) -> Pod {
                 {"name": "c", "persistentVolumeClaim": {"claimName": "disk"}},
                 {"name": "p", "projected": {"sources": [{"configMap": {"name": "kube-root-ca.crt"}}]}},
             ],
+            "resourceClaims": [
+                {"name": "d", "resourceClaimName": "direct"}, {"name": "t", "resourceClaimTemplateName": "template"}],
         },
+        "status": {"resourceClaimStatuses": [{"name": "t", "resourceClaimName": "made"}],
+            "extendedResourceClaimStatus": {"resourceClaimName": "extended", "requestMappings": []}},
     }))
 }
 
@@ -134,11 +138,15 @@ async fn decides_by_roles_and_bindings() {
         (&builder, "get", "prod:configmaps", "one", false),
     ];
     for (user, verb, place, name, allowed) in table {
-        let decision = authorizer.authorize(user, &ask(verb, place, name));
+        let decision = authorizer.authorize(user, &ask(verb, place, name)).await;
         assert_eq!(decision == Decision::Allow, *allowed, "{} {verb} {place} {name}: {decision:?}", user.name);
     }
     let by_selector = Attributes { field_selector: "metadata.name=one", ..ask("list", "dev:configmaps", "") };
-    assert_eq!(authorizer.authorize(&builder, &by_selector), Decision::Allow, "a list of one name is about that name");
+    assert_eq!(
+        authorizer.authorize(&builder, &by_selector).await,
+        Decision::Allow,
+        "a list of one name is about that name"
+    );
 }
 
 #[tokio::test]
@@ -173,7 +181,7 @@ async fn refuses_in_upstreams_words() {
         ),
     ];
     for (name, attributes, text) in table {
-        let status = authorizer.require(&user(name, &[]), &attributes).unwrap_err();
+        let status = authorizer.require(&user(name, &[]), &attributes).await.unwrap_err();
         assert_eq!((status.code, status.message.as_str()), (403, text));
     }
 }
@@ -214,7 +222,7 @@ async fn nodes_see_what_their_pods_refer_to() {
         (&impostor, "get", "dev:secrets", "mounted", false),
     ];
     for (user, verb, place, name, allowed) in table {
-        let decision = authorizer.authorize(user, &ask(verb, place, name));
+        let decision = authorizer.authorize(user, &ask(verb, place, name)).await;
         assert_eq!(decision == Decision::Allow, *allowed, "{} {verb} {place} {name}: {decision:?}", user.name);
     }
     // field selector, allowed
@@ -228,13 +236,80 @@ async fn nodes_see_what_their_pods_refer_to() {
         (r"status.phase!=x\,spec.nodeName=n1", false),
     ];
     for (field_selector, allowed) in selectors {
-        let decision = authorizer.authorize(&own, &Attributes { field_selector, ..ask("list", "pods", "") });
+        let decision = authorizer.authorize(&own, &Attributes { field_selector, ..ask("list", "pods", "") }).await;
         assert_eq!(decision == Decision::Allow, allowed, "{field_selector:?}: {decision:?}");
     }
+    nodes_come_by_volumes_and_what_names_them(&authorizer, &memory, &own, &other).await;
     memory.remove::<Pod>("dev", "web");
     let asked = ask("get", "dev:secrets", "mounted");
     until(|| !authorizer.allows(&own, &asked)).await;
     assert_eq!(authorizer.nodes.read().edges(), 0, "nothing is kept of a pod that is gone");
+}
+
+/// Leaves nothing behind.
+async fn nodes_come_by_volumes_and_what_names_them(authorizer: &Authorizer, memory: &Memory, own: &User, other: &User) {
+    let secret = json!({"name": "mount", "namespace": "vault"});
+    let volume = |claim: &str| -> PersistentVolume {
+        of(json!({"metadata": {"name": "pv"}, "spec": {"claimRef": {"namespace": "dev", "name": claim},
+            "csi": {"driver": "d", "volumeHandle": "v", "nodePublishSecretRef": secret}}}))
+    };
+    memory.put(volume("disk"));
+    memory.put::<VolumeAttachment>(of(json!({"metadata": {"name": "va"},
+        "spec": {"attacher": "d", "nodeName": "n1", "source": {"persistentVolumeName": "pv"}}})));
+    memory.put::<ResourceSlice>(of(json!({"metadata": {"name": "slice"},
+        "spec": {"driver": "d", "nodeName": "n1", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}}})));
+    memory.put::<PodCertificateRequest>(of(json!({"metadata": {"name": "pcr", "namespace": "dev"}, "spec": {
+        "signerName": "a/b", "podName": "web", "podUID": "u", "serviceAccountName": "builder",
+        "serviceAccountUID": "u", "nodeName": "n1", "nodeUID": "u", "stubPKCS10Request": ""}})));
+    until(|| authorizer.nodes.read().edges() >= 13).await;
+    let table: &[(&User, &str, &str, &str, bool)] = &[
+        (own, "get", "persistentvolumes", "pv", true),
+        (own, "list", "persistentvolumes", "", false),
+        (own, "update", "persistentvolumes", "pv", false),
+        (own, "get", "persistentvolumes", "other", false),
+        (other, "get", "persistentvolumes", "pv", false),
+        (own, "get", "vault:secrets", "mount", true),
+        (other, "get", "vault:secrets", "mount", false),
+        (own, "get", "dev:secrets", "mount", false),
+        (own, "get", "volumeattachments.storage.k8s.io", "va", true),
+        (own, "delete", "volumeattachments.storage.k8s.io", "va", false),
+        (other, "get", "volumeattachments.storage.k8s.io", "va", false),
+        (own, "get", "dev:resourceclaims.resource.k8s.io", "direct", true),
+        (own, "get", "dev:resourceclaims.resource.k8s.io", "made", true),
+        (own, "get", "dev:resourceclaims.resource.k8s.io", "extended", true),
+        (own, "get", "dev:resourceclaims.resource.k8s.io", "template", false),
+        (own, "update", "dev:resourceclaims/status.resource.k8s.io", "direct", false),
+        (other, "get", "dev:resourceclaims.resource.k8s.io", "direct", false),
+        (own, "create", "resourceslices.resource.k8s.io", "", true),
+        (own, "update", "resourceslices.resource.k8s.io", "slice", true),
+        (other, "delete", "resourceslices.resource.k8s.io", "slice", false),
+        (own, "list", "resourceslices.resource.k8s.io", "", false),
+        (own, "create", "dev:podcertificaterequests.certificates.k8s.io", "", true),
+        (own, "get", "dev:podcertificaterequests.certificates.k8s.io", "pcr", true),
+        (other, "get", "dev:podcertificaterequests.certificates.k8s.io", "pcr", false),
+        (own, "list", "podcertificaterequests.certificates.k8s.io", "", false),
+        (own, "update", "dev:podcertificaterequests/status.certificates.k8s.io", "pcr", false),
+    ];
+    for (user, verb, place, name, allowed) in table {
+        let decision = authorizer.authorize(user, &ask(verb, place, name)).await;
+        assert_eq!(decision == Decision::Allow, *allowed, "{} {verb} {place} {name}: {decision:?}", user.name);
+    }
+    for place in ["resourceslices.resource.k8s.io", "podcertificaterequests.certificates.k8s.io"] {
+        let own_only = Attributes { field_selector: "spec.nodeName=n1", ..ask("watch", place, "") };
+        assert_eq!(authorizer.authorize(own, &own_only).await, Decision::Allow, "{place}");
+    }
+    // Another claim has it now.
+    memory.put(volume("elsewhere"));
+    until(|| !authorizer.allows(own, &ask("get", "persistentvolumes", "pv"))).await;
+    assert!(!authorizer.allows(own, &ask("get", "vault:secrets", "mount")));
+    memory.remove::<PersistentVolume>("", "pv");
+    memory.remove::<VolumeAttachment>("", "va");
+    memory.remove::<ResourceSlice>("", "slice");
+    memory.remove::<PodCertificateRequest>("dev", "pcr");
+    let gone = ask("get", "dev:podcertificaterequests.certificates.k8s.io", "pcr");
+    until(|| !authorizer.allows(own, &gone)).await;
+    until(|| !authorizer.allows(own, &ask("get", "volumeattachments.storage.k8s.io", "va"))).await;
+    until(|| !authorizer.allows(own, &ask("get", "resourceslices.resource.k8s.io", "slice"))).await;
 }
 
 /// Waits for what a follower does; a deadline, not a duration.
@@ -304,7 +379,7 @@ async fn reviews_list_rules_and_answer_questions() {
     );
     for (namespace, allowed) in [("dev", true), ("prod", false)] {
         let asked = of(json!({"namespace": namespace, "resource": "pods", "verb": "list"}));
-        assert_eq!(authorizer.review_access(&dan, Some(&asked), None).allowed, allowed);
+        assert_eq!(authorizer.review_access(&dan, Some(&asked), None).await.allowed, allowed);
     }
 }
 
@@ -351,7 +426,7 @@ async fn default_roles_are_as_wide_as_their_names() {
         ("ann", "update", "dev:resourcequotas", false),
     ];
     for (name, verb, place, allowed) in table {
-        let decision = authorizer.authorize(&who(name), &ask(verb, place, ""));
+        let decision = authorizer.authorize(&who(name), &ask(verb, place, "")).await;
         assert_eq!(decision == Decision::Allow, *allowed, "{name} {verb} {place}: {decision:?}");
     }
 }

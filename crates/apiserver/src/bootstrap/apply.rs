@@ -8,9 +8,12 @@ use k8s_openapi::ListableResource;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Writes under way at once: enough for the store to commit them together.
 const CONCURRENT: usize = 64;
+/// Another server, or a user, may write between a read and its update; one of so many tries comes through.
+const TRIES: usize = 8;
 
 fn key<K: Kind>(object: &K) -> (String, String) {
     let meta = object.metadata();
@@ -78,19 +81,35 @@ impl Kept for ConfigMap {
     }
 }
 
+async fn keep_one<K: Kept>(client: &Client, wanted: &K) -> Result<(), Status> {
+    let (namespace, name) = key(wanted);
+    let mut refused = Ok(());
+    for _ in 0..TRIES {
+        let Some(mut present) = client.find::<K>(&namespace, &name).await? else { return create(client, wanted).await };
+        if !present.take(wanted) {
+            return Ok(());
+        }
+        refused = client.update(&present).await.map(drop);
+        let again = |status: &Status| matches!(status.reason, Reason::Conflict | Reason::NotFound);
+        if !refused.as_ref().is_err_and(again) {
+            break;
+        }
+    }
+    refused
+}
+
 /// Creates, or updates where the content differs.
 pub(crate) async fn keep<K: Kept>(client: &Client, wanted: Vec<K>) -> Result<(), Status> {
-    let writes = wanted.into_iter().map(|object| async move {
-        let (namespace, name) = key(&object);
-        match client.find::<K>(&namespace, &name).await? {
-            None => create(client, &object).await,
-            Some(mut present) => match present.take(&object) {
-                true => client.update(&present).await.map(drop),
-                false => Ok(()),
-            },
-        }
-    });
+    let writes = wanted.into_iter().map(|object| async move { keep_one(client, &object).await });
     stream::iter(writes).buffer_unordered(CONCURRENT).try_collect().await
+}
+
+/// Whether `keep` would write anything, were `present` all that is there.
+pub(crate) fn astray<K: Kept>(present: &[Arc<K>], wanted: Vec<K>) -> bool {
+    wanted.iter().any(|wanted| {
+        let found = present.iter().find(|present| key(present.as_ref()) == key(wanted));
+        found.is_none_or(|found| found.as_ref().clone().take(wanted))
+    })
 }
 
 /// Reconciles default roles or bindings with those that are there: one list, then only the writes that are due.

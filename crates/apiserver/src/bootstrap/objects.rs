@@ -1,6 +1,7 @@
 //! The objects of a new cluster beside its roles: namespaces, priority classes, services, public configuration.
 
 use super::Facts;
+use crate::pki::FRONT_PROXY;
 use k8s_openapi::api::core::v1::{
     ConfigMap, EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Namespace, Service, ServicePort, ServiceSpec,
 };
@@ -12,7 +13,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub(crate) const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
-const KUBERNETES: &str = "kubernetes";
+pub(crate) const KUBERNETES: &str = "kubernetes";
+/// How the names of its slices begin after the first.
+pub(crate) const FURTHER_SLICES: &str = "kubernetes-ipv";
 const HTTPS: &str = "https";
 const HTTPS_PORT: i32 = 443;
 const DNS_PORT: i32 = 53;
@@ -97,39 +100,52 @@ pub(crate) fn services(facts: &Facts) -> Vec<Service> {
     ]
 }
 
-pub(crate) fn endpoints(facts: &Facts) -> Endpoints {
-    let skip = ("endpointslice.kubernetes.io/skip-mirror", "true");
-    Endpoints {
-        metadata: meta("default", KUBERNETES, &[skip]),
-        subsets: Some(vec![EndpointSubset {
-            addresses: Some(vec![EndpointAddress { ip: facts.address.to_string(), ..EndpointAddress::default() }]),
-            ports: Some(vec![EndpointPort {
-                name: Some(HTTPS.to_owned()),
-                port: i32::from(facts.port),
-                protocol: Some("TCP".to_owned()),
-                app_protocol: None,
-            }]),
-            not_ready_addresses: None,
-        }]),
-    }
-}
+/// Where servers of one family listen on one port: all that a slice has room for.
+pub(crate) type Listening = BTreeMap<(bool, u16), Vec<IpAddr>>;
 
-pub(crate) fn endpoint_slice(facts: &Facts) -> EndpointSlice {
-    EndpointSlice {
-        metadata: meta("default", KUBERNETES, &[("kubernetes.io/service-name", KUBERNETES)]),
-        address_type: family(facts.address).to_owned(),
-        endpoints: Some(vec![Endpoint {
-            addresses: vec![facts.address.to_string()],
-            conditions: Some(EndpointConditions { ready: Some(true), ..EndpointConditions::default() }),
-            ..Endpoint::default()
-        }]),
-        ports: Some(vec![SlicePort {
+pub(crate) fn endpoints(listening: &Listening) -> Endpoints {
+    let skip = ("endpointslice.kubernetes.io/skip-mirror", "true");
+    let subset = |(&(_, port), addresses): (&(bool, u16), &Vec<IpAddr>)| EndpointSubset {
+        addresses: Some(
+            addresses.iter().map(|ip| EndpointAddress { ip: ip.to_string(), ..EndpointAddress::default() }).collect(),
+        ),
+        ports: Some(vec![EndpointPort {
             name: Some(HTTPS.to_owned()),
-            port: Some(i32::from(facts.port)),
+            port: i32::from(port),
             protocol: Some("TCP".to_owned()),
             app_protocol: None,
         }]),
-    }
+        not_ready_addresses: None,
+    };
+    Endpoints { metadata: meta("default", KUBERNETES, &[skip]), subsets: Some(listening.iter().map(subset).collect()) }
+}
+
+/// The first is called as the service, as upstream's only one is.
+pub(crate) fn endpoint_slices(listening: &Listening) -> Vec<EndpointSlice> {
+    let slice = |(index, (&(ipv6, port), addresses)): (usize, (&(bool, u16), &Vec<IpAddr>))| {
+        let family = if ipv6 { 6 } else { 4 };
+        let name = match index {
+            0 => KUBERNETES.to_owned(),
+            _ => format!("{FURTHER_SLICES}{family}-{port}"),
+        };
+        let endpoint = |address: &IpAddr| Endpoint {
+            addresses: vec![address.to_string()],
+            conditions: Some(EndpointConditions { ready: Some(true), ..EndpointConditions::default() }),
+            ..Endpoint::default()
+        };
+        EndpointSlice {
+            metadata: meta("default", &name, &[("kubernetes.io/service-name", KUBERNETES)]),
+            address_type: format!("IPv{family}"),
+            endpoints: Some(addresses.iter().map(endpoint).collect()),
+            ports: Some(vec![SlicePort {
+                name: Some(HTTPS.to_owned()),
+                port: Some(i32::from(port)),
+                protocol: Some("TCP".to_owned()),
+                app_protocol: None,
+            }]),
+        }
+    };
+    listening.iter().enumerate().map(slice).collect()
 }
 
 fn config_map(namespace: &str, name: &str, data: &[(&str, &str)]) -> ConfigMap {
@@ -140,8 +156,24 @@ fn config_map(namespace: &str, name: &str, data: &[(&str, &str)]) -> ConfigMap {
     }
 }
 
-/// What others need to trust the cluster: those who join it, and servers that extend its API.
-pub(crate) fn config_maps(facts: &Facts) -> Vec<ConfigMap> {
+/// Whom servers that extend the API are to believe: clients by their certificates, and the front proxy about whom it
+/// names in these headers. Lists are JSON in a text, as upstream's.
+pub(crate) fn extension_authentication(facts: &Facts) -> ConfigMap {
+    let allowed_names = format!("[{FRONT_PROXY:?}]");
+    let data = [
+        ("client-ca-file", facts.client_ca.as_str()),
+        ("requestheader-client-ca-file", &facts.front_proxy_ca),
+        ("requestheader-allowed-names", &allowed_names),
+        ("requestheader-username-headers", r#"["X-Remote-User"]"#),
+        ("requestheader-uid-headers", r#"["X-Remote-Uid"]"#),
+        ("requestheader-group-headers", r#"["X-Remote-Group"]"#),
+        ("requestheader-extra-headers-prefix", r#"["X-Remote-Extra-"]"#),
+    ];
+    config_map("kube-system", "extension-apiserver-authentication", &data)
+}
+
+/// Where the API is and whom to trust, for those who join the cluster.
+pub(crate) fn cluster_info(facts: &Facts) -> ConfigMap {
     use base64::Engine;
     let ca = base64::engine::general_purpose::STANDARD.encode(&facts.server_ca);
     let kubeconfig = format!(
@@ -149,8 +181,5 @@ pub(crate) fn config_maps(facts: &Facts) -> Vec<ConfigMap> {
          server: {}\nusers: []\ncontexts: []\ncurrent-context: \"\"\n",
         facts.server
     );
-    vec![
-        config_map("kube-public", "cluster-info", &[("kubeconfig", &kubeconfig)]),
-        config_map("kube-system", "extension-apiserver-authentication", &[("client-ca-file", &facts.client_ca)]),
-    ]
+    config_map("kube-public", "cluster-info", &[("kubeconfig", &kubeconfig)])
 }

@@ -11,6 +11,8 @@ const API_GROUP: &str = "rbac.authorization.k8s.io";
 /// `false` in it keeps an object out of reconciliation.
 pub(crate) const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 const READ: [&str; 3] = ["get", "list", "watch"];
+const EVENTS: &str = "create,patch,update | core,events.k8s.io | events";
+const CONTROLLER_PREFIX: &str = "system:controller:";
 const WRITE: [&str; 5] = ["create", "delete", "deletecollection", "patch", "update"];
 
 /// All default roles and bindings.
@@ -60,6 +62,7 @@ fn verbs(text: &str) -> Vec<String> {
 }
 
 fn rule(line: &str) -> Result<PolicyRule, &'static str> {
+    let line = if line == "EVENTS" { EVENTS } else { line };
     let parts: Vec<&str> = line.split('|').map(str::trim).collect();
     let groups =
         |text: &str| text.split(',').map(|group| if group == "core" { "" } else { group }.to_owned()).collect();
@@ -171,6 +174,10 @@ impl Policy {
                 self.cluster_roles.push(cluster_role(rest)?);
                 *current = Current::ClusterRole;
             }
+            "controller" => {
+                self.controller(rest)?;
+                *current = Current::ClusterRole;
+            }
             "role" => {
                 let (namespace, name) = rest.split_once(' ').ok_or("a role is NAMESPACE NAME")?;
                 self.roles.push(Role { metadata: meta(Some(namespace), name), rules: None });
@@ -187,8 +194,17 @@ impl Policy {
                 let (role_ref, subjects) = bound(rest, "Role")?;
                 self.bindings.push(RoleBinding { metadata: meta(Some(namespace), name), role_ref, subjects });
             }
-            _ => return Err("a line is a clusterrole, role, clusterbinding or binding"),
+            _ => return Err("a line is a clusterrole, controller, role, clusterbinding or binding"),
         }
+        Ok(())
+    }
+
+    /// A role that is bound to the service account of the same name, in `kube-system`.
+    fn controller(&mut self, name: &str) -> Result<(), &'static str> {
+        let full = format!("{CONTROLLER_PREFIX}{name}");
+        let (role_ref, subjects) = bound(&format!("{full} : account/kube-system/{name}"), "ClusterRole")?;
+        self.cluster_bindings.push(ClusterRoleBinding { metadata: meta(None, &full), role_ref, subjects });
+        self.cluster_roles.push(cluster_role(&full)?);
         Ok(())
     }
 

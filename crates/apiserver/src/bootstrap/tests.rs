@@ -8,7 +8,7 @@ use crate::authn::bootstrap_token;
 use crate::authz::memory;
 use crate::pki::{KUBE_APISERVER_CLIENT_KUBELET, KUBELET_SERVING};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::json;
 
@@ -16,11 +16,13 @@ pub(crate) fn test_facts() -> Facts {
     Facts {
         address: "192.0.2.1".parse().unwrap(),
         port: 6443,
+        alone: true,
         server: "https://192.0.2.1:6443".to_owned(),
         api_service_ip: "10.43.0.1".parse().unwrap(),
         dns_service_ip: "10.43.0.10".parse().unwrap(),
         server_ca: "server ca".to_owned(),
         client_ca: "client ca".to_owned(),
+        front_proxy_ca: "front proxy ca".to_owned(),
     }
 }
 
@@ -64,6 +66,30 @@ async fn a_new_cluster_has_what_clients_expect() {
     assert_eq!(memory.count(), before, "a second start makes nothing new");
     let slice: EndpointSlice = client.get("default", "kubernetes").await.unwrap();
     assert_eq!(slice.endpoints.unwrap()[0].addresses, ["192.0.2.2"], "but says where the server is now");
+}
+
+#[tokio::test]
+async fn several_servers_are_announced_by_family_and_port() {
+    let (client, _memory) = memory::client();
+    bootstrap(&client, &Facts { alone: false, ..test_facts() }).await.unwrap();
+    assert_eq!(client.find::<EndpointSlice>("default", "kubernetes").await.unwrap(), None, "nobody knows them yet");
+    let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let (one, two, other) = (at("192.0.2.1:6443"), at("192.0.2.2:6443"), at("192.0.2.1:7443"));
+    announce(&client, &[other, two, one, two]).await.unwrap();
+    let addresses = |slice: EndpointSlice| -> Vec<String> {
+        slice.endpoints.unwrap().into_iter().flat_map(|endpoint| endpoint.addresses).collect()
+    };
+    let endpoints: Endpoints = client.get("default", "kubernetes").await.unwrap();
+    let ports: Vec<i32> = endpoints.subsets.unwrap().into_iter().map(|subset| subset.ports.unwrap()[0].port).collect();
+    assert_eq!(ports, [6443, 7443]);
+    let first = client.get::<EndpointSlice>("default", "kubernetes").await.unwrap();
+    assert_eq!(addresses(first), ["192.0.2.1", "192.0.2.2"]);
+    let further = client.get::<EndpointSlice>("default", "kubernetes-ipv4-7443").await.unwrap();
+    assert_eq!((further.ports.clone().unwrap()[0].port, addresses(further)), (Some(7443), vec!["192.0.2.1".into()]));
+    announce(&client, &[two]).await.unwrap();
+    let first = client.get::<EndpointSlice>("default", "kubernetes").await.unwrap();
+    assert_eq!(addresses(first), ["192.0.2.2"]);
+    assert_eq!(client.find::<EndpointSlice>("default", "kubernetes-ipv4-7443").await.unwrap(), None);
 }
 
 #[test]

@@ -5,15 +5,16 @@
 //! being deleted.
 
 use super::conditions::{self, ESTABLISHED};
+use super::conversion::ConversionWebhook;
 use super::names::{self, Judged};
 use super::{Writer, cleanup, definitions, rules};
 use crate::backend::Backend;
-use api::custom::{Definition, Lease};
+use api::custom::{Definition, Lease, Schemas};
 use api::{Registered, Status, openapi};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionNames as Names,
 };
-use registry::{Entry, Part, Revision, Selection, Start, Watcher};
+use registry::{Converter, Entry, Part, Revision, Selection, Start, Watcher};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,13 +89,14 @@ impl Follower {
         loop {
             // What changes after this is told by `changed`; what changed before is in the snapshot.
             while watcher.try_next()?.is_some() {}
-            self.reconcile().await?;
-            self.backend.customs_synced();
+            let reached = self.reconcile().await?;
+            self.backend.customs_reached(reached);
             watcher.changed().await;
         }
     }
 
-    async fn reconcile(&mut self) -> Result<(), Status> {
+    /// Serves what is defined now; up to which revision that is.
+    async fn reconcile(&mut self) -> Result<Revision, Status> {
         let snapshot = definitions(self.backend.registry())?.snapshot();
         let gone = self.known.keys().filter(|name| !snapshot.objects.values().any(|entry| entry.name() == *name));
         let gone: Vec<String> = gone.cloned().collect();
@@ -113,7 +115,7 @@ impl Follower {
             }
             names_freed |= self.take(entry).await?;
         }
-        Ok(())
+        Ok(snapshot.revision)
     }
 
     /// Takes over a definition as it now is; whether it gave up a name.
@@ -172,23 +174,30 @@ impl Follower {
         let basis = basis(definition, judged);
         let mut definition = definition.clone();
         definition.spec.names = judged.accepted.clone();
-        let mut leases = Vec::with_capacity(definition.spec.versions.len());
-        for version in &definition.spec.versions {
-            let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
-            let compiled = Definition::of(&definition, version, schema.and_then(rules::compile));
-            let lease = Lease::new(Arc::new(compiled.map_err(|error| error.to_string())?));
-            leases.push(lease.map_err(|error| error.to_string())?);
-        }
+        let leases = leases(&definition)?;
+        let converter = self.converter(&definition, &leases)?;
+        let mut leases: Vec<Lease> = leases.into_values().collect();
         // The stored version first.
         leases.sort_by_key(|lease| !lease.kind().definition().is_storage());
         let kinds: Vec<&'static dyn Registered> = leases.iter().map(|lease| lease.kind() as &dyn Registered).collect();
         let Some((stored, others)) = kinds.split_first() else { return Err("no version is defined".to_owned()) };
-        self.backend.registry().install(*stored, others).await.map_err(|status| status.message)?;
+        self.backend.registry().install(*stored, others, converter).await.map_err(|status| status.message)?;
         let documents = kinds.iter().map(|kind| openapi::document_path(kind.def())).collect::<Vec<_>>();
         let old = before.map(|before| before.documents.as_slice()).unwrap_or_default();
         self.backend.documents.forget(&[documents.as_slice(), old].concat());
         let spec = definition.spec;
         Ok(Served { basis, group: spec.group, plural: spec.names.plural, documents, leases })
+    }
+
+    fn converter(
+        &self,
+        definition: &CustomResourceDefinition,
+        leases: &BTreeMap<String, Lease>,
+    ) -> Result<Option<Arc<dyn Converter>>, String> {
+        let callout = &self.backend.parts().map_err(|status| status.message)?.callout;
+        let definitions = leases.iter().map(|(version, lease)| (version.clone(), lease.kind().definition())).collect();
+        let webhook = ConversionWebhook::of(callout, definition, definitions);
+        Ok(webhook.map(|webhook| Arc::new(webhook) as Arc<dyn Converter>))
     }
 
     async fn remove(&self, served: Served) {
@@ -245,4 +254,18 @@ impl Follower {
         let cleanup = cleanup::cleanup(self.backend.clone(), name.clone(), resource);
         self.cleaning.insert(name, AbortOnDropHandle::new(tokio::spawn(cleanup)));
     }
+}
+
+/// A definition's kinds by their versions.
+fn leases(definition: &CustomResourceDefinition) -> Result<BTreeMap<String, Lease>, String> {
+    let versions = &definition.spec.versions;
+    let schemas = Schemas::of(versions).map_err(|error| error.to_string())?;
+    let mut leases = BTreeMap::new();
+    for version in versions {
+        let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+        let compiled = Definition::of(definition, version, &schemas, schema.and_then(rules::compile));
+        let lease = Lease::new(Arc::new(compiled.map_err(|error| error.to_string())?));
+        leases.insert(version.name.clone(), lease.map_err(|error| error.to_string())?);
+    }
+    Ok(leases)
 }

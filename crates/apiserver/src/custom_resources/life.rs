@@ -2,7 +2,7 @@
 
 use super::conditions::{self, TERMINATING, Wanted};
 use super::{FINALIZER, rules};
-use api::custom::Definition;
+use api::custom::{Definition, Schemas};
 use api::{FieldError, FieldPath, Kind, Object, Status};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::jiff::Timestamp;
@@ -56,15 +56,23 @@ impl Hook for DefinitionLife {
 
 fn errors(definition: &CustomResourceDefinition) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    let versions = &definition.spec.versions;
+    let is_alike = versions.iter().all(|version| version.schema == versions[0].schema);
     for (index, version) in definition.spec.versions.iter().enumerate() {
         let path = FieldPath::new("spec").child("versions").index(index);
-        if let Err(error) = Definition::of(definition, version, None) {
+        let schemas = Schemas::of(std::slice::from_ref(version));
+        if let Err(error) = schemas.and_then(|schemas| Definition::of(definition, version, &schemas, None)) {
             errors.push(FieldError::invalid(path.clone(), &version.name, error.to_string()));
         }
         let schema = version.schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
-        if let Some(schema) = schema {
-            errors.extend(rules::errors(schema, &path.child("schema").child("openAPIV3Schema")));
-        }
+        let Some(schema) = schema else { continue };
+        // What all versions have alike upstream judges once, and names after its own one place for it.
+        let path = match (is_alike, index) {
+            (true, 0) => FieldPath::new("spec").child("validation"),
+            (true, _) => continue,
+            (false, _) => path.child("schema"),
+        };
+        errors.extend(rules::errors(schema, &path.child("openAPIV3Schema")));
     }
     errors
 }

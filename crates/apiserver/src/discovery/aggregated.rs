@@ -1,6 +1,7 @@
 //! Aggregated discovery: every group in one document.
 
-use super::{Group, groups, subresource_verbs, tagged, verbs};
+use super::{Group, Version as Served, groups, subresource_verbs, tagged, verbs};
+use crate::aggregation::{Discovered, Table};
 use crate::http::Answer;
 use api::{ResourceDef, Status};
 use bytes::Bytes;
@@ -79,8 +80,16 @@ struct Name<'a> {
 #[derive(Serialize)]
 struct VersionDiscovery<'a> {
     version: &'a str,
-    resources: Vec<ResourceDiscovery<'a>>,
+    resources: Resources<'a>,
+    /// `Stale`: what was served when its server last answered.
     freshness: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Resources<'a> {
+    Own(Vec<ResourceDiscovery<'a>>),
+    Others(&'a [Discovered]),
 }
 
 #[derive(Serialize)]
@@ -117,11 +126,12 @@ struct SubresourceDiscovery<'a> {
 /// With `core` the document at `/api`, else the one at `/apis`.
 pub(super) fn answer(
     defs: &[&ResourceDef],
+    table: &Table,
     version: Version,
     core: bool,
     if_none_match: &str,
 ) -> Result<Answer, Status> {
-    let groups = groups(defs);
+    let groups = groups(defs, table);
     let items = groups.iter().filter(|group| group.name.is_empty() == core).map(group_discovery).collect();
     let list = List { kind: "APIGroupDiscoveryList", api_version: version.name(), metadata: Empty {}, items };
     let body = Bytes::from(serde_json::to_vec(&list).map_err(Status::internal)?);
@@ -129,20 +139,29 @@ pub(super) fn answer(
     Ok(tagged(body, version.content_type(), &tag, if_none_match))
 }
 
-fn group_discovery<'a>(group: &Group<'a>) -> GroupDiscovery<'a> {
-    let versions = group.versions.iter().map(|(version, resources)| VersionDiscovery {
-        version,
-        resources: resources.iter().map(|def| resource_discovery(def)).collect(),
-        freshness: "Current",
-    });
-    GroupDiscovery { metadata: Name { name: group.name }, versions: versions.collect() }
+fn group_discovery<'a>(group: &'a Group<'a>) -> GroupDiscovery<'a> {
+    GroupDiscovery {
+        metadata: Name { name: group.name },
+        versions: group.versions.iter().map(version_discovery).collect(),
+    }
+}
+
+fn version_discovery<'a>(version: &'a Served<'a>) -> VersionDiscovery<'a> {
+    let Some(remote) = &version.remote else {
+        let resources = version.resources.iter().map(|def| resource_discovery(def)).collect();
+        return VersionDiscovery { version: version.name, resources: Resources::Own(resources), freshness: "Current" };
+    };
+    let is_current = remote.is_available && remote.discovered.is_some();
+    let resources = remote.discovered.as_ref().map_or(&[][..], |discovered| discovered.as_slice());
+    let freshness = if is_current { "Current" } else { "Stale" };
+    VersionDiscovery { version: version.name, resources: Resources::Others(resources), freshness }
 }
 
 fn resource_discovery(def: &ResourceDef) -> ResourceDiscovery<'_> {
     let own = |kind| GroupVersionKind { group: def.group, version: def.version, kind };
     let subresources = def.subresources.iter().map(|subresource| SubresourceDiscovery {
         subresource: subresource.name(),
-        response_kind: match subresource.kind() {
+        response_kind: match def.subresource_kind(*subresource) {
             Some((group, version, kind)) => GroupVersionKind { group, version, kind },
             None => own(def.kind),
         },

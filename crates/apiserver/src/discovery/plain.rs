@@ -1,6 +1,7 @@
 //! Discovery as it was before aggregation: a document per group and version.
 
 use super::{groups, subresource_verbs, verbs};
+use crate::aggregation::Table;
 use crate::http::Answer;
 use api::{ResourceDef, Status};
 use serde::Serialize;
@@ -85,23 +86,23 @@ fn api_group(group: &super::Group<'_>) -> Option<ApiGroup> {
     let versions: Vec<GroupVersion> = group
         .versions
         .iter()
-        .map(|(version, _)| GroupVersion {
-            group_version: format!("{}/{version}", group.name),
-            version: (*version).to_owned(),
+        .map(|version| GroupVersion {
+            group_version: format!("{}/{}", group.name, version.name),
+            version: version.name.to_owned(),
         })
         .collect();
     let preferred_version = versions.first()?.clone();
     Some(ApiGroup { kind: None, api_version: None, name: group.name.to_owned(), versions, preferred_version })
 }
 
-pub(super) fn group_list(defs: &[&ResourceDef]) -> Result<Answer, Status> {
-    let groups = groups(defs);
+pub(super) fn group_list(defs: &[&ResourceDef], table: &Table) -> Result<Answer, Status> {
+    let groups = groups(defs, table);
     let groups = groups.iter().filter(|group| !group.name.is_empty()).filter_map(api_group).collect();
     Answer::serialized(&GroupList { kind: "APIGroupList", api_version: "v1", groups })
 }
 
-pub(super) fn group(defs: &[&ResourceDef], name: &str) -> Option<Result<Answer, Status>> {
-    let groups = groups(defs);
+pub(super) fn group(defs: &[&ResourceDef], table: &Table, name: &str) -> Option<Result<Answer, Status>> {
+    let groups = groups(defs, table);
     let group = groups.iter().find(|group| group.name == name && !name.is_empty()).and_then(api_group)?;
     Some(Answer::serialized(&ApiGroup { kind: Some("APIGroup"), api_version: Some("v1"), ..group }))
 }
@@ -121,7 +122,7 @@ pub(super) fn resources(defs: &[&ResourceDef], group: &str, version: &str) -> Op
             categories: def.categories,
         });
         resources.extend(def.subresources.iter().map(|subresource| {
-            let (group, version, kind) = subresource.kind().unwrap_or(("", "", def.kind));
+            let (group, version, kind) = def.subresource_kind(*subresource).unwrap_or(("", "", def.kind));
             Resource {
                 name: format!("{}/{}", def.plural, subresource.name()),
                 singular_name: "",

@@ -4,6 +4,7 @@ use super::body::AnswerBody;
 use api::Status;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use tokio::task::JoinHandle;
 
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -13,6 +14,8 @@ pub(crate) struct Answer {
     /// Shown to the user by their client, one `Warning` header each.
     pub(crate) warnings: Vec<String>,
     pub(crate) body: AnswerBody,
+    /// Of an upgraded connection, the task that carries its bytes.
+    pub(crate) spliced: Option<JoinHandle<()>>,
 }
 
 /// Bytes of warnings in one answer; what goes beyond is cut, as upstream does.
@@ -28,7 +31,14 @@ impl Answer {
     }
 
     pub(crate) fn of(content_type: &'static str, body: AnswerBody) -> Answer {
-        Answer { code: StatusCode::OK, content_type, headers: HeaderMap::new(), warnings: Vec::new(), body }
+        Answer {
+            code: StatusCode::OK,
+            content_type,
+            headers: HeaderMap::new(),
+            warnings: Vec::new(),
+            body,
+            spliced: None,
+        }
     }
 
     pub(crate) fn code(mut self, code: StatusCode) -> Answer {
@@ -93,6 +103,16 @@ impl Answer {
     }
 }
 
+/// The answer to HEAD: it says how long the body is that it leaves out. A body that came all the same would read as a
+/// broken stream of HTTP/2, where nobody below takes it out.
+pub(crate) fn header_only(response: Response<AnswerBody>) -> Response<AnswerBody> {
+    let (mut parts, body) = response.into_parts();
+    if let AnswerBody::Bytes(bytes) = &body {
+        parts.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(bytes.len()));
+    }
+    Response::from_parts(parts, AnswerBody::empty())
+}
+
 /// RFC 7234's form: `299 - "text"`; control characters are left out.
 fn warning(text: &str) -> Option<HeaderValue> {
     let mut quoted = String::with_capacity(text.len() + 10);
@@ -115,6 +135,13 @@ mod tests {
     fn warnings_are_quoted() {
         let response = Answer::json("{}").warn(vec!["unknown field \"spec.foo\"\n".to_owned()]).into_response();
         assert_eq!(response.headers()[header::WARNING], r#"299 - "unknown field \"spec.foo\"""#);
+    }
+
+    #[test]
+    fn an_answer_to_head_tells_the_length_alone() {
+        let response = header_only(Answer::json("{}").into_response());
+        assert_eq!(response.headers()[header::CONTENT_LENGTH], "2");
+        assert!(matches!(response.body(), AnswerBody::Bytes(bytes) if bytes.is_empty()));
     }
 
     #[test]

@@ -17,10 +17,14 @@ pub(crate) trait Chunks: Send {
 pub(crate) enum AnswerBody {
     Bytes(Bytes),
     Chunks(Box<dyn Chunks>),
+    /// As chunks, of a length that nobody knows beforehand.
+    Pieces(Box<dyn Iterator<Item = Bytes> + Send>),
     /// Until it ends by itself: watches, logs.
     Stream(BoxStream<'static, Bytes>),
     /// What another server sends.
     Proxied(hyper::body::Incoming),
+    /// A body, and what is dropped when it ends or is given up.
+    Kept(Box<AnswerBody>, Box<dyn std::any::Any + Send>),
 }
 
 impl AnswerBody {
@@ -34,8 +38,10 @@ impl std::fmt::Debug for AnswerBody {
         match self {
             AnswerBody::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
             AnswerBody::Chunks(chunks) => write!(f, "{} bytes in chunks", chunks.bytes_left()),
+            AnswerBody::Pieces(_) => f.write_str("pieces"),
             AnswerBody::Stream(_) => f.write_str("a stream"),
             AnswerBody::Proxied(_) => f.write_str("another server's body"),
+            AnswerBody::Kept(body, _) => body.fmt(f),
         }
     }
 }
@@ -53,10 +59,12 @@ impl Body for AnswerBody {
             AnswerBody::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             AnswerBody::Bytes(bytes) => Poll::Ready(wrap(Some(std::mem::take(bytes)))),
             AnswerBody::Chunks(chunks) => Poll::Ready(wrap(chunks.next_chunk())),
+            AnswerBody::Pieces(pieces) => Poll::Ready(wrap(pieces.next())),
             AnswerBody::Stream(stream) => stream.poll_next_unpin(context).map(wrap),
             AnswerBody::Proxied(body) => {
                 Pin::new(body).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
+            AnswerBody::Kept(body, _) => Pin::new(body.as_mut()).poll_frame(context),
         }
     }
 
@@ -64,7 +72,8 @@ impl Body for AnswerBody {
         match self {
             AnswerBody::Bytes(bytes) => bytes.is_empty(),
             AnswerBody::Proxied(body) => body.is_end_stream(),
-            AnswerBody::Chunks(_) | AnswerBody::Stream(_) => false,
+            AnswerBody::Kept(body, _) => body.is_end_stream(),
+            AnswerBody::Chunks(_) | AnswerBody::Pieces(_) | AnswerBody::Stream(_) => false,
         }
     }
 
@@ -73,7 +82,8 @@ impl Body for AnswerBody {
             AnswerBody::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             AnswerBody::Chunks(chunks) => SizeHint::with_exact(chunks.bytes_left()),
             AnswerBody::Proxied(body) => body.size_hint(),
-            AnswerBody::Stream(_) => SizeHint::default(),
+            AnswerBody::Kept(body, _) => body.size_hint(),
+            AnswerBody::Pieces(_) | AnswerBody::Stream(_) => SizeHint::default(),
         }
     }
 }
@@ -91,11 +101,13 @@ impl AnswerBody {
                 }
                 Ok(Bytes::from(all))
             }
+            AnswerBody::Pieces(pieces) => Ok(Bytes::from(pieces.collect::<Vec<Bytes>>().concat())),
             AnswerBody::Stream(stream) => {
                 let all: Vec<Bytes> = stream.collect().await;
                 Ok(Bytes::from(all.concat()))
             }
             AnswerBody::Proxied(body) => Ok(http_body_util::BodyExt::collect(body).await?.to_bytes()),
+            AnswerBody::Kept(body, _kept) => Box::pin(body.collect()).await,
         }
     }
 

@@ -19,9 +19,19 @@ pub(crate) enum Form {
     Table(IncludeObject),
     /// Metadata only.
     Partial,
+    /// Metadata only; of custom kinds too.
+    PartialProtobuf,
+}
+
+impl Form {
+    pub(crate) fn is_protobuf(self) -> bool {
+        matches!(self, Form::Protobuf | Form::PartialProtobuf)
+    }
 }
 
 const ACCEPTED: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+const PARTIAL: [&str; 2] = ["PartialObjectMetadata", "PartialObjectMetadataList"];
 
 /// One media range of an Accept header.
 struct Range<'a> {
@@ -59,11 +69,14 @@ pub(crate) fn form(accept: Option<&str>, include: &str) -> Result<Form, Status> 
             ("application/json" | "*/*", of) if range.parameter("g") == "meta.k8s.io" => {
                 match (of, range.parameter("v")) {
                     ("Table", "v1" | "v1beta1") => return include_object(include).map(Form::Table),
-                    ("PartialObjectMetadata" | "PartialObjectMetadataList", "v1" | "v1beta1") => {
-                        return Ok(Form::Partial);
-                    }
+                    (of, "v1" | "v1beta1") if PARTIAL.contains(&of) => return Ok(Form::Partial),
                     _ => {}
                 }
+            }
+            ("application/vnd.kubernetes.protobuf", of)
+                if PARTIAL.contains(&of) && range.parameter("g") == "meta.k8s.io" && range.parameter("v") == "v1" =>
+            {
+                return Ok(Form::PartialProtobuf);
             }
             _ => {}
         }
@@ -100,6 +113,12 @@ mod tests {
             ("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json", Some(Form::Json)),
             (&format!("{table},application/json"), Some(Form::Table(IncludeObject::Metadata))),
             ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(Form::Partial)),
+            (
+                "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+                Some(Form::PartialProtobuf),
+            ),
+            ("application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v9", None),
+            ("application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1", None),
             ("application/json;as=Table;v=v9;g=meta.k8s.io", None),
             ("text/html", None),
         ] {

@@ -26,6 +26,10 @@ impl Query {
         Query { pairs: pairs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect() }
     }
 
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (name.as_ref(), value.as_str()))
+    }
+
     /// The first value; empty without one.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.find(name).unwrap_or_default()
@@ -79,6 +83,29 @@ impl Query {
     }
 }
 
+/// `?a=b&c=d` with what must be escaped escaped; empty for no pairs.
+pub(crate) fn query_text<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = String::new();
+    for (name, value) in pairs {
+        text.push(if text.is_empty() { '?' } else { '&' });
+        escape(name, &mut text);
+        text.push('=');
+        escape(value, &mut text);
+    }
+    text
+}
+
+/// Appends what may stand in a query, or as one segment of a path.
+pub(crate) fn escape(plain: &str, text: &mut String) {
+    for byte in plain.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
 fn plain(text: &str) -> String {
     if text.contains('+') { unescape(&text.replace('+', " ")).into_owned() } else { unescape(text).into_owned() }
 }
@@ -95,6 +122,13 @@ mod tests {
         assert!(query.flag("watch"));
         assert!(!query.flag("stdin"));
         assert!(!query.flag("absent"));
+    }
+
+    #[test]
+    fn values_are_escaped() {
+        let pairs = [("command", "sh -c"), ("command", "a&b=é")];
+        assert_eq!(query_text(pairs.into_iter()), "?command=sh%20-c&command=a%26b%3D%C3%A9");
+        assert_eq!(query_text(std::iter::empty()), "");
     }
 
     #[test]

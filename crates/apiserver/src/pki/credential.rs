@@ -13,14 +13,15 @@ use std::path::Path;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
-/// When less than this part of its life is left, a leaf is made anew.
-const RENEWED_WITHIN: i64 = LEAF_SECONDS / 3;
+/// When one part of so many of its life is left, a leaf is made anew.
+const LAST_PART: i64 = 3;
 
 /// A key and the certificate that was made for it, followed by its authority's if it is a server's.
 #[derive(Clone)]
 pub struct Credential {
     certificate_pem: String,
     key_pem: String,
+    not_before: i64,
     not_after: i64,
 }
 
@@ -47,12 +48,13 @@ impl Credential {
         const WHAT: &str = "a certificate of the cluster";
         let until = (now + LEAF_SECONDS).min(authority.not_after());
         let key = KeyPair::generate().map_err(make(WHAT))?;
-        let params = profile.params(now - SKEW_SECONDS, until).map_err(make(WHAT))?;
+        let from = now - SKEW_SECONDS;
+        let params = profile.params(from, until).map_err(make(WHAT))?;
         let certificate = params.signed_by(&key, authority.issuer()).map_err(make(WHAT))?;
         // A server also shows its authority, so that a joining node can compare it with the hash that it was told.
         let authority_pem = if profile.server { authority.bundle_pem() } else { "" };
         let certificate_pem = format!("{}{authority_pem}", certificate.pem());
-        Ok(Credential { certificate_pem, key_pem: key.serialize_pem(), not_after: until })
+        Ok(Credential { certificate_pem, key_pem: key.serialize_pem(), not_before: from, not_after: until })
     }
 
     /// `None` for what cannot be read: it is made anew, nothing is lost with a leaf.
@@ -65,15 +67,16 @@ impl Credential {
         if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
             return None;
         }
-        let not_after = parsed.validity().not_after.timestamp();
-        Some(Credential { certificate_pem, key_pem, not_after })
+        let (not_before, not_after) =
+            (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+        Some(Credential { certificate_pem, key_pem, not_before, not_after })
     }
 
     fn fits(&self, authority: &Authority, profile: &Profile, now: i64) -> bool {
         let Ok(der) = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()) else { return false };
         let Ok((_, parsed)) = x509_parser::parse_x509_certificate(&der) else { return false };
-        self.not_after - now > RENEWED_WITHIN
-            && parsed.validity().not_before.timestamp() <= now
+        now < self.due()
+            && self.not_before <= now
             && authority.signed(&parsed)
             && subject(&parsed) == (Some(profile.common_name.clone()), profile.organization.clone())
             && names(&parsed)
@@ -91,6 +94,12 @@ impl Credential {
     /// In seconds since the epoch.
     pub fn not_after(&self) -> i64 {
         self.not_after
+    }
+
+    /// When it is to be made anew, in seconds since the epoch. Of its own life, which is short when the authority's end
+    /// is near.
+    pub fn due(&self) -> i64 {
+        self.not_after - (self.not_after - self.not_before) / LAST_PART
     }
 
     /// The chain and key as TLS takes them.

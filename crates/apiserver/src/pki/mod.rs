@@ -3,12 +3,14 @@
 //! Invariants: everything here is made once and kept under the data dir, each credential in one file that holds key
 //! and chain together, so that no crash leaves a key without its certificate; keys never leave files of mode 0600;
 //! a leaf is made anew when it nears its end, its names change, or its authority is another.
-//! Two authorities: one for servers (clients trust it), one for clients (servers trust it). All keys are P-256.
+//! Three authorities: one for servers (clients trust it), one for clients (servers trust it), and one for the front
+//! proxy alone: whom it signed may name any user. All keys are P-256.
 
 mod authority;
 mod credential;
 mod csr;
 mod files;
+mod inspect;
 mod kubeconfig;
 mod profile;
 mod subject;
@@ -18,12 +20,17 @@ pub use authority::Authority;
 pub use credential::Credential;
 pub use csr::{CsrError, CsrView, KUBE_APISERVER_CLIENT, KUBE_APISERVER_CLIENT_KUBELET, KUBELET_SERVING, Signer};
 pub use files::write_private;
+pub use inspect::{Kept, forget_leaves, kept, lacks_leaves};
 pub use kubeconfig::kubeconfig;
-pub use tls::ServingCertificate;
+pub use tls::ShownCertificate;
 
+use crate::callout::Identity;
 use profile::Profile;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+/// The only name that API servers behind this one believe, of those that the front proxy's authority signed.
+pub(crate) const FRONT_PROXY: &str = "front-proxy-client";
 
 /// What could not be done, and to what.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +70,10 @@ pub struct Pki {
     pub admin: Credential,
     /// As whom the API server talks to kubelets.
     pub kubelet_client: Credential,
+    /// Signs what names this server to the API servers behind it.
+    pub front_proxy_ca: Authority,
+    /// As whom this server tells those who asks.
+    pub front_proxy: Credential,
     /// Signs service account tokens; PEM files' contents, the signing one first.
     pub service_account_keys: Vec<String>,
 }
@@ -71,21 +82,47 @@ impl Pki {
     /// Reads everything from `dir`, making what is missing or due; `now` in seconds since the epoch.
     pub fn open(dir: &Path, names: &ServerNames, now: i64) -> Result<Pki, PkiError> {
         files::private_dir(dir)?;
-        let server_ca = Authority::open(&dir.join("server-ca.pem"), "sampan-server-ca", now)?;
-        let client_ca = Authority::open(&dir.join("client-ca.pem"), "sampan-client-ca", now)?;
+        let server_ca = Authority::open(&dir.join(inspect::file(inspect::SERVER_CA)), "sampan-server-ca", now)?;
+        let client_ca = Authority::open(&dir.join(inspect::file(inspect::CLIENT_CA)), "sampan-client-ca", now)?;
         let leaf = |file: &str, authority: &Authority, profile: Profile| {
-            Credential::open(&dir.join(file), authority, &profile, now)
+            Credential::open(&dir.join(inspect::file(file)), authority, &profile, now)
         };
-        let apiserver = leaf("apiserver.pem", &server_ca, Profile::apiserver(names))?;
-        let admin = leaf("admin.pem", &client_ca, Profile::client("kubernetes-admin", &["system:masters"]))?;
+        let apiserver = leaf(inspect::APISERVER, &server_ca, Profile::apiserver(names))?;
+        let admin = leaf(inspect::ADMIN, &client_ca, Profile::client("kubernetes-admin", &["system:masters"]))?;
         let kubelet_client = leaf(
-            "apiserver-kubelet-client.pem",
+            inspect::KUBELET_CLIENT,
             &client_ca,
             Profile::client("kube-apiserver-kubelet-client", &["sampan:kubelet-api-admins"]),
         )?;
+        let front_proxy_ca =
+            Authority::open(&dir.join(inspect::file(inspect::FRONT_PROXY_CA)), "sampan-front-proxy-ca", now)?;
+        let front_proxy = leaf(inspect::FRONT_PROXY, &front_proxy_ca, Profile::client(FRONT_PROXY, &[]))?;
         let service_account_keys = files::keys(&dir.join("service-account.pem"))?;
         files::sync_dir(dir)?;
-        Ok(Pki { server_ca, client_ca, apiserver, admin, kubelet_client, service_account_keys })
+        Ok(Pki {
+            server_ca,
+            client_ca,
+            apiserver,
+            admin,
+            kubelet_client,
+            front_proxy_ca,
+            front_proxy,
+            service_account_keys,
+        })
+    }
+
+    /// As whom the API server asks those behind it, for `Parts`.
+    pub fn front_proxy_identity(&self) -> Identity {
+        let own = &self.front_proxy;
+        Identity { certificate_pem: own.certificate_pem().to_owned(), key_pem: own.key_pem().to_owned() }
+    }
+
+    /// When the first leaf is due to be made anew, by `open`; in seconds since the epoch.
+    pub fn due(&self) -> i64 {
+        [&self.apiserver, &self.admin, &self.kubelet_client, &self.front_proxy]
+            .map(Credential::due)
+            .into_iter()
+            .fold(i64::MAX, i64::min)
     }
 
     /// A client certificate of the cluster, signed now and not kept (a node's own, on the server's machine).

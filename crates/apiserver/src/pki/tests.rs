@@ -55,7 +55,7 @@ fn handshake(
     name: &str,
     trusted: &Authority,
 ) -> Result<Option<Vec<CertificateDer<'static>>>, rustls::Error> {
-    let serving = Arc::new(ServingCertificate::new(&pki.apiserver).unwrap());
+    let serving = Arc::new(ShownCertificate::new(&pki.apiserver).unwrap());
     let mut server = rustls::ServerConnection::new(Arc::new(pki.server_config(serving).unwrap())).unwrap();
     let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -117,7 +117,7 @@ fn everything_is_made_once_and_readable_by_its_owner_only() {
     let dir = Dir::new("once");
     let first = Pki::open(&dir.0, &names(), now()).unwrap();
     let written = files(&dir.0);
-    assert_eq!(written.len(), 6, "{:?}", written.keys());
+    assert_eq!(written.len(), 8, "{:?}", written.keys());
     for name in written.keys() {
         let mode = std::fs::metadata(dir.0.join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
@@ -141,7 +141,8 @@ fn leaves_are_renewed_when_due_and_authorities_are_not() {
 
     let before = files(&dir.0);
     Pki::open(&dir.0, &ServerNames { dns: vec!["new.example.com".to_owned()], ..names() }, now() + 300 * DAY).unwrap();
-    assert_eq!(changed(&before), ["admin.pem", "apiserver-kubelet-client.pem", "apiserver.pem"], "near their end");
+    let leaves = ["admin.pem", "apiserver-kubelet-client.pem", "apiserver.pem", "front-proxy-client.pem"];
+    assert_eq!(changed(&before), leaves, "near their end");
 
     std::fs::write(dir.0.join("apiserver.pem"), "garbage").unwrap();
     let repaired = Pki::open(&dir.0, &names(), now()).unwrap();
@@ -155,10 +156,28 @@ fn leaves_are_renewed_when_due_and_authorities_are_not() {
 fn a_serving_certificate_is_replaced_without_a_restart() {
     let dir = Dir::new("replace");
     let pki = Pki::open(&dir.0, &names(), now()).unwrap();
-    let serving = ServingCertificate::new(&pki.apiserver).unwrap();
+    let serving = ShownCertificate::new(&pki.apiserver).unwrap();
     let other = pki.issue_kubelet_serving("n9", &[], now()).unwrap();
     serving.replace(&other).unwrap();
     assert_eq!(serving.present().cert[0], other.tls().unwrap().0[0]);
+}
+
+#[test]
+fn a_leaf_is_due_when_a_third_of_its_own_life_is_left() {
+    let (dir, begun) = (Dir::new("due"), now());
+    let pki = Pki::open(&dir.0, &names(), begun).unwrap();
+    let year = 365 * DAY;
+    assert_eq!(pki.due(), begun + year - (year + 300) / 3);
+    let before = files(&dir.0);
+    assert_eq!(Pki::open(&dir.0, &names(), pki.due() - 1).unwrap().due(), pki.due());
+    assert_eq!(files(&dir.0), before, "not yet");
+    let renewed = Pki::open(&dir.0, &names(), pki.due()).unwrap();
+    assert!(renewed.due() > pki.due() && files(&dir.0) != before);
+    // The authority ends within a day: so does the leaf, which is good for most of that.
+    let late = pki.server_ca.not_after() - DAY;
+    let last = Pki::open(&dir.0, &names(), late).unwrap();
+    assert_eq!(last.apiserver.not_after(), pki.server_ca.not_after());
+    assert_eq!(last.due(), late + DAY - (DAY + 300) / 3);
 }
 
 #[test]
@@ -296,7 +315,7 @@ fn a_signed_request_works_and_is_no_longer_than_asked() {
         "a request that was tampered with"
     );
 
-    let serving = Arc::new(ServingCertificate::new(&pki.apiserver).unwrap());
+    let serving = Arc::new(ShownCertificate::new(&pki.apiserver).unwrap());
     pki.server_config(serving).unwrap();
     PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
 }

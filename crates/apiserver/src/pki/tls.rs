@@ -1,18 +1,19 @@
-//! The server's side of TLS: the certificate that is shown now, and who may show one.
+//! The server's side of TLS: the certificates that are shown now, and who may show one.
 
 use super::authority::Authority;
 use super::credential::Credential;
 use super::{Pki, PkiError};
 use arc_swap::ArcSwap;
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring as provider;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 use std::sync::Arc;
 
-/// The serving certificate, replaced without a restart: later handshakes show the new one.
+/// A certificate that is replaced without a restart: later handshakes show the new one, connections go on.
 #[derive(Debug)]
-pub struct ServingCertificate {
+pub struct ShownCertificate {
     present: ArcSwap<CertifiedKey>,
 }
 
@@ -21,9 +22,9 @@ fn certified(credential: &Credential) -> Result<CertifiedKey, PkiError> {
     CertifiedKey::from_der(chain, key, &provider::default_provider()).map_err(|error| PkiError::Tls(error.to_string()))
 }
 
-impl ServingCertificate {
-    pub fn new(credential: &Credential) -> Result<ServingCertificate, PkiError> {
-        Ok(ServingCertificate { present: ArcSwap::from_pointee(certified(credential)?) })
+impl ShownCertificate {
+    pub fn new(credential: &Credential) -> Result<ShownCertificate, PkiError> {
+        Ok(ShownCertificate { present: ArcSwap::from_pointee(certified(credential)?) })
     }
 
     #[cfg(test)]
@@ -37,9 +38,19 @@ impl ServingCertificate {
     }
 }
 
-impl ResolvesServerCert for ServingCertificate {
+impl ResolvesServerCert for ShownCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.present.load_full())
+    }
+}
+
+impl ResolvesClientCert for ShownCertificate {
+    fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.present.load_full())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
@@ -53,7 +64,7 @@ pub(crate) fn roots(authority: &Authority) -> Result<RootCertStore, PkiError> {
 
 impl Pki {
     /// How the API server answers handshakes: a client certificate is optional, and must be of the client CA.
-    pub fn server_config(&self, certificate: Arc<ServingCertificate>) -> Result<ServerConfig, PkiError> {
+    pub fn server_config(&self, certificate: Arc<ShownCertificate>) -> Result<ServerConfig, PkiError> {
         let bad = |error: &dyn std::fmt::Display| PkiError::Tls(error.to_string());
         let provider = Arc::new(provider::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&self.client_ca)?), provider.clone())
@@ -69,15 +80,14 @@ impl Pki {
         Ok(config)
     }
 
-    /// How the API server talks to kubelets: trusts what the server CA signed, shows its kubelet client certificate.
-    pub fn kubelet_client_config(&self) -> Result<ClientConfig, PkiError> {
+    /// How the API server talks to kubelets: trusts what the server CA signed, shows this certificate of its own.
+    pub fn kubelet_client_config(&self, certificate: Arc<ShownCertificate>) -> Result<ClientConfig, PkiError> {
         let bad = |error: rustls::Error| PkiError::Tls(error.to_string());
-        let (chain, key) = self.kubelet_client.tls()?;
-        ClientConfig::builder_with_provider(Arc::new(provider::default_provider()))
+        let config = ClientConfig::builder_with_provider(Arc::new(provider::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(bad)?
             .with_root_certificates(roots(&self.server_ca)?)
-            .with_client_auth_cert(chain, key)
-            .map_err(bad)
+            .with_client_cert_resolver(certificate);
+        Ok(config)
     }
 }

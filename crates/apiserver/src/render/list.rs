@@ -15,20 +15,20 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// A listing in the asked form.
 pub(crate) fn list(resource: &Resource, listing: Listing, form: Form, now: Timestamp) -> Result<Answer, Status> {
     match form {
-        Form::Json if !resource.is_stored_version() => Ok(Answer::json(whole(resource, listing)?)),
         Form::Json => Ok(Answer::of("application/json", AnswerBody::Chunks(Box::new(json(resource, listing))))),
-        Form::Yaml => yaml(&whole(resource, listing)?),
+        Form::Yaml => yaml(&whole(resource, listing)),
         Form::Protobuf if resource.def.message.is_empty() => list(resource, listing, Form::Json, now),
         Form::Protobuf => {
             let message = format!("{}List", resource.def.message);
-            protobuf::answer(&message, &whole(resource, listing)?)
+            protobuf::answer(&message, &whole(resource, listing))
         }
         Form::Partial => Ok(Answer::json(partial_list(&listing))),
+        Form::PartialProtobuf => protobuf::answer(protobuf::PARTIAL_LIST, &partial_list(&listing)),
         Form::Table(include) => {
             let mut table = TableWriter::new(resource, include, now);
             for entry in &listing.entries {
                 let object = entry.decode(resource.kind).map_err(Status::internal)?;
-                table.row(object.as_ref(), &resource.present(entry.json())?)?;
+                table.row(object.as_ref(), &entry.json())?;
             }
             let revision = listing.revision.to_string();
             Ok(Answer::json(table.finish(&revision, &listing.continue_token, listing.remaining)?))
@@ -64,6 +64,8 @@ const TAIL: &[u8] = b"]}\n";
 
 struct JsonList {
     head: Option<Vec<u8>>,
+    /// Items of built-in kinds do not say what they are, as upstream's do not; custom ones do.
+    is_typed: bool,
     entries: std::vec::IntoIter<Arc<Entry>>,
     first: bool,
     ended: bool,
@@ -72,36 +74,26 @@ struct JsonList {
 
 fn json(resource: &Resource, listing: Listing) -> JsonList {
     let head = head(resource.def.kind, &resource.def.api_version(), &listing);
-    let items: usize = listing.entries.iter().map(|entry| entry.json_len()).sum();
+    let is_typed = resource.def.message.is_empty();
+    let items: usize = listing.entries.iter().map(|entry| item_len(entry, is_typed)).sum();
     let commas = listing.entries.len().saturating_sub(1);
     let left = (head.len() + items + commas + TAIL.len()) as u64;
     let entries = listing.entries.into_iter();
-    JsonList { head: Some(head), entries, first: true, ended: false, left }
+    JsonList { head: Some(head), is_typed, entries, first: true, ended: false, left }
 }
 
-/// The whole list's JSON at once, for forms that are made from it, and for versions that are made from the stored one.
-fn whole(resource: &Resource, listing: Listing) -> Result<Vec<u8>, Status> {
-    if !resource.is_stored_version() {
-        return converted(resource, &listing);
-    }
+fn item_len(entry: &Entry, is_typed: bool) -> usize {
+    if is_typed { entry.json_len() } else { entry.item_len() }
+}
+
+/// The whole list's JSON at once, for forms that are made from it.
+fn whole(resource: &Resource, listing: Listing) -> Vec<u8> {
     let mut chunks = json(resource, listing);
     let mut all = Vec::new();
     while let Some(chunk) = chunks.next_chunk() {
         all.extend_from_slice(&chunk);
     }
-    Ok(all)
-}
-
-fn converted(resource: &Resource, listing: &Listing) -> Result<Vec<u8>, Status> {
-    let mut all = head(resource.def.kind, &resource.def.api_version(), listing);
-    for (index, entry) in listing.entries.iter().enumerate() {
-        if index > 0 {
-            all.push(b',');
-        }
-        all.extend_from_slice(&resource.present(entry.json())?);
-    }
-    all.extend_from_slice(TAIL);
-    Ok(all)
+    all
 }
 
 impl Chunks for JsonList {
@@ -115,13 +107,17 @@ impl Chunks for JsonList {
             chunk.extend_from_slice(&head);
         }
         while let Some(entry) = self.entries.as_slice().first() {
-            if !chunk.is_empty() && chunk.len() + entry.json_len() >= CHUNK_BYTES {
+            if !chunk.is_empty() && chunk.len() + item_len(entry, self.is_typed) >= CHUNK_BYTES {
                 break;
             }
             if !std::mem::replace(&mut self.first, false) {
                 chunk.push(b',');
             }
-            entry.write_json(&mut chunk);
+            if self.is_typed {
+                entry.write_json(&mut chunk);
+            } else {
+                entry.write_item(&mut chunk);
+            }
             self.entries.next();
         }
         if self.entries.as_slice().is_empty() {

@@ -1,12 +1,14 @@
 //! Objects and lists in the forms that clients ask for.
 //!
-//! Invariant: JSON is copied, never decoded; only tables decode, and versions in which objects are not stored.
+//! Invariant: what is rendered is in the asked version already; JSON is copied, never decoded; only tables decode.
 
+mod computed;
 mod list;
 mod partial;
 pub(crate) mod protobuf;
 mod table;
 
+pub(crate) use computed::{computed, computed_list};
 pub(crate) use list::list;
 pub(crate) use table::{TableWriter, bookmark as table_bookmark};
 
@@ -16,9 +18,8 @@ use bytes::Bytes;
 use k8s_openapi::jiff::Timestamp;
 use registry::{Entry, Resource};
 
-/// One object that is not (or not only) a stored entry; `json` is as it is stored.
+/// One object that is not (or not only) a stored entry.
 pub(crate) fn json(resource: &Resource, json: Bytes, form: Form, now: Timestamp) -> Result<Answer, Status> {
-    let json = resource.present(json)?;
     match form {
         Form::Json => Ok(Answer::json(json)),
         Form::Yaml => yaml(&json),
@@ -26,6 +27,7 @@ pub(crate) fn json(resource: &Resource, json: Bytes, form: Form, now: Timestamp)
         Form::Protobuf if resource.def.message.is_empty() => Ok(Answer::json(json)),
         Form::Protobuf => protobuf::answer(resource.def.message, &json),
         Form::Partial => partial::of_json(&json).map(Answer::json),
+        Form::PartialProtobuf => protobuf::answer(protobuf::PARTIAL, &partial::of_json(&json)?),
         Form::Table(include) => {
             let object = resource.kind.decode(&json).map_err(Status::internal)?;
             let mut table = TableWriter::new(resource, include, now);
@@ -38,10 +40,13 @@ pub(crate) fn json(resource: &Resource, json: Bytes, form: Form, now: Timestamp)
 
 pub(crate) fn entry(resource: &Resource, entry: &Entry, form: Form, now: Timestamp) -> Result<Answer, Status> {
     match form {
-        Form::Partial => {
+        Form::Partial | Form::PartialProtobuf => {
             let mut out = Vec::with_capacity(512);
             partial::write(entry, &mut out);
-            Ok(Answer::json(out))
+            match form {
+                Form::Partial => Ok(Answer::json(out)),
+                _ => protobuf::answer(protobuf::PARTIAL, &out),
+            }
         }
         form => json(resource, entry.json(), form, now),
     }
@@ -69,6 +74,9 @@ pub(crate) fn event_object(
         Form::Json | Form::Yaml => out.extend_from_slice(entry_json),
         Form::Protobuf => out.extend_from_slice(&protobuf::encode(resource.def.message, entry_json)?),
         Form::Partial => out.extend_from_slice(&partial::of_json(entry_json)?),
+        Form::PartialProtobuf => {
+            out.extend_from_slice(&protobuf::encode(protobuf::PARTIAL, &partial::of_json(entry_json)?)?);
+        }
         Form::Table(include) => {
             let object = resource.kind.decode(entry_json).map_err(Status::internal)?;
             let mut table = TableWriter::new(resource, include, now);

@@ -10,6 +10,9 @@ pub(crate) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 pub(crate) const WATCH_TYPE: &str = "application/vnd.kubernetes.protobuf;stream=watch";
 /// What a watch ends with when it fails.
 pub(crate) const STATUS: &str = "k8s.io.apimachinery.pkg.apis.meta.v1.Status";
+/// Of any kind.
+pub(crate) const PARTIAL: &str = "k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata";
+pub(super) const PARTIAL_LIST: &str = "k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList";
 
 /// JSON of `message` as an enveloped object.
 pub(crate) fn encode(message: &str, json: &[u8]) -> Result<Vec<u8>, Status> {

@@ -1,8 +1,9 @@
 //! Addresses and ports of services: filled in or checked on every write of one, inside its write loop.
 //!
 //! Invariants: an address or port belongs to at most one service; what stored services have is learned from the
-//! cache's own changes, what is being written is claimed until the write is applied or given up. One server writes:
-//! two of them over one store would need the claims in the store.
+//! cache's own changes, what is being written is claimed until the write is applied or given up. Of several servers over
+//! one store each knows the others' only when it has their changes: what they give away is `unique` in the store, and a
+//! write that meets it there is tried again with what this server has learned.
 
 mod addresses;
 mod families;
@@ -26,13 +27,16 @@ pub struct ServiceRanges {
     /// One, or one of each family; the first is the default one.
     pub addresses: Vec<IpNet>,
     pub node_ports: RangeInclusive<u16>,
+    /// Whether choice begins anywhere in a range rather than at its start: so that servers that share the ranges seldom
+    /// choose the same.
+    pub scattered: bool,
 }
 
 impl ServiceRanges {
     pub const NODE_PORTS: RangeInclusive<u16> = 30_000..=32_767;
 
     pub fn new(addresses: Vec<IpNet>) -> ServiceRanges {
-        ServiceRanges { addresses, node_ports: Self::NODE_PORTS }
+        ServiceRanges { addresses, node_ports: Self::NODE_PORTS, scattered: false }
     }
 }
 
@@ -43,7 +47,8 @@ pub(crate) struct Services {
 
 impl Services {
     pub(crate) fn new(ranges: ServiceRanges) -> Services {
-        Services { ranges, taken: Arc::default() }
+        let taken = Taken::new(ranges.scattered);
+        Services { ranges, taken: Arc::new(Mutex::new(taken)) }
     }
 }
 
@@ -83,7 +88,14 @@ impl Hook for Services {
         addresses::set(spec, &self.ranges, &own_addresses, &mut claimed).map_err(refuse)?;
         let own_ports = old.map(ports_of).unwrap_or_default();
         ports::set(spec, &self.ranges, &own_ports, &mut claimed).map_err(refuse)?;
-        Ok(Some(Box::new(claimed)))
+        Ok(Some(Claim::new(claimed)))
+    }
+
+    fn unique(&self, object: &dyn Object) -> Vec<String> {
+        let Some(service) = object.downcast::<Service>() else { return Vec::new() };
+        let addresses = addresses_of(service).into_iter().map(|address| format!("service-address/{address}"));
+        let ports = ports_of(service).into_iter().map(|port| format!("node-port/{port}"));
+        addresses.chain(ports).collect()
     }
 
     fn observe(&self, _resource: &Resource, before: Option<&dyn Object>, after: Option<&dyn Object>) {

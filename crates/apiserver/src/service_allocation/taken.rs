@@ -4,11 +4,11 @@
 
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-#[derive(Default)]
 pub(super) struct Taken {
     addresses: HashMap<IpAddr, String>,
     ports: HashMap<u16, String>,
@@ -16,10 +16,29 @@ pub(super) struct Taken {
     claimed_ports: HashSet<u16>,
     /// Where the search goes on, so that a freed number is not given away again at once.
     next_address: HashMap<usize, u128>,
-    next_port: u128,
+    next_port: Option<u128>,
+    /// Where it begins in a range: an arbitrary number, or 0 for the start.
+    seed: u128,
 }
 
 impl Taken {
+    pub(super) fn new(scattered: bool) -> Taken {
+        let seed = if scattered { u128::from(RandomState::new().hash_one(std::process::id())) } else { 0 };
+        Taken {
+            addresses: HashMap::new(),
+            ports: HashMap::new(),
+            claimed_addresses: HashSet::new(),
+            claimed_ports: HashSet::new(),
+            next_address: HashMap::new(),
+            next_port: None,
+            seed,
+        }
+    }
+
+    fn first(&self, band: &Range<u128>) -> u128 {
+        band.start + self.seed % (band.end - band.start).max(1)
+    }
+
     pub(super) fn hold(&mut self, owner: &str, addresses: &[IpAddr], ports: &[u16]) {
         self.addresses.extend(addresses.iter().map(|address| (*address, owner.to_owned())));
         self.ports.extend(ports.iter().map(|port| (*port, owner.to_owned())));
@@ -88,7 +107,7 @@ impl Claimed {
         at: impl Fn(u128) -> Option<IpAddr>,
     ) -> Option<IpAddr> {
         let mut taken = self.taken.lock();
-        let start = taken.next_address.get(&range).copied().unwrap_or_default();
+        let start = taken.next_address.get(&range).copied().unwrap_or_else(|| taken.first(&bands[0]));
         let found = offsets(bands, start).find_map(|offset| {
             let address = at(offset)?;
             taken.claim_address(address).then_some((offset, address))
@@ -103,13 +122,13 @@ impl Claimed {
     /// A free port, likewise.
     pub(super) fn any_port(&mut self, bands: [Range<u128>; 2]) -> Option<u16> {
         let mut taken = self.taken.lock();
-        let start = taken.next_port;
+        let start = taken.next_port.unwrap_or_else(|| taken.first(&bands[0]));
         let found = offsets(bands, start).find_map(|offset| {
             let port = u16::try_from(offset).ok()?;
             taken.claim_port(port).then_some(port)
         });
         let port = found?;
-        taken.next_port = u128::from(port) + 1;
+        taken.next_port = Some(u128::from(port) + 1);
         drop(taken);
         self.ports.push(port);
         Some(port)

@@ -1,5 +1,6 @@
 //! Connections to kubelets and to what the `proxy` subresource leads to: one request each.
 
+use crate::callout::kernel_words;
 use crate::http::AnswerBody;
 use api::{Reason, Status};
 use bytes::Bytes;
@@ -66,9 +67,10 @@ impl Address {
     async fn connect(&self) -> Result<Box<dyn Io>, DialError> {
         let failed = |why: String| DialError::Connect(self.authority(), why);
         let connect = async {
-            let tcp =
-                TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| failed(reason(&error)))?;
-            tcp.set_nodelay(true).map_err(|error| failed(reason(&error)))?;
+            let tcp = TcpStream::connect((self.host.as_str(), self.port))
+                .await
+                .map_err(|error| failed(kernel_words(&error)))?;
+            tcp.set_nodelay(true).map_err(|error| failed(kernel_words(&error)))?;
             let Some(tls) = &self.tls else { return Ok(Box::new(tcp) as Box<dyn Io>) };
             let name = ServerName::try_from(self.host.clone()).map_err(|error| DialError::Name(error.to_string()))?;
             let stream = TlsConnector::from(tls.clone()).connect(name, tcp).await.map_err(DialError::Tls)?;
@@ -93,18 +95,6 @@ impl Address {
         request.headers_mut().insert(header::HOST, host);
         Ok(sender.send_request(request).await?)
     }
-}
-
-/// The kernel's words as Go has them.
-fn reason(error: &io::Error) -> String {
-    let words = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused",
-        io::ErrorKind::TimedOut => "connection timed out",
-        io::ErrorKind::HostUnreachable => "no route to host",
-        io::ErrorKind::NetworkUnreachable => "network is unreachable",
-        _ => return error.to_string(),
-    };
-    format!("connect: {words}")
 }
 
 impl KubeletAccess {

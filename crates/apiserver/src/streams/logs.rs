@@ -2,7 +2,7 @@
 
 use super::{dial, pod};
 use crate::call::Call;
-use crate::http::{Answer, Query};
+use crate::http::{Answer, Query, query_text};
 use api::Status;
 use bytes::Bytes;
 use http::Request;
@@ -55,34 +55,4 @@ fn check(query: &Query) -> Result<(), Status> {
         return Err(Status::bad_request("at most one of `sinceTime` or `sinceSeconds` may be specified"));
     }
     Ok(())
-}
-
-/// `?a=b&c=d` with what must be escaped escaped; empty for no pairs.
-pub(super) fn query_text<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut text = String::new();
-    for (name, value) in pairs {
-        text.push(if text.is_empty() { '?' } else { '&' });
-        text.push_str(name);
-        text.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
-                text.push(char::from(byte));
-            } else {
-                text.push_str(&format!("%{byte:02X}"));
-            }
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_escaped() {
-        let pairs = [("command", "sh -c"), ("command", "a&b=é")];
-        assert_eq!(query_text(pairs.into_iter()), "?command=sh%20-c&command=a%26b%3D%C3%A9");
-        assert_eq!(query_text(std::iter::empty()), "");
-    }
 }

@@ -21,7 +21,11 @@ pub(super) async fn kubelet_address(call: &Call<'_>, node: &str) -> Result<(Stri
     let nodes = call.registry().resource(&Node::DEF)?;
     let entry = call.registry().get(&nodes, "", node, ReadVersion::Latest).await?;
     let object = entry.decode(nodes.kind).map_err(Status::internal)?;
-    let node = object.downcast::<Node>().ok_or_else(Status::no_such_path)?;
+    node_address(object.downcast::<Node>().ok_or_else(Status::no_such_path)?)
+}
+
+/// The same, of a node that is at hand.
+pub(super) fn node_address(node: &Node) -> Result<(String, u16), Status> {
     let status = node.status.as_ref();
     let addresses = status.and_then(|status| status.addresses.as_deref()).unwrap_or_default();
     // Names of nodes need not resolve where the server runs: addresses come first.

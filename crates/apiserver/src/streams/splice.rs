@@ -2,18 +2,23 @@
 //!
 //! Bound: two copy buffers per stream; a stream is a connection, and connections are bounded.
 
-use super::logs::{no_access, query_text};
+use super::logs::no_access;
+use super::options::{self, Options};
 use super::{dial, pod};
 use crate::authz::Attributes;
 use crate::call::Call;
-use crate::http::{Answer, AnswerBody};
+use crate::http::{Answer, AnswerBody, query_text};
 use api::{Status, Subresource};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header, request};
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// As upstream's kubelets have it: a stream without a byte is cut after it.
+const IDLE_MAX: Duration = Duration::from_secs(4 * 3600);
 
 /// What an upgrade needs to get through, on the way there and back.
 const HANDED_ON: &[&str] = &[
@@ -35,9 +40,10 @@ pub(crate) async fn connect(call: &Call<'_>, parts: &mut request::Parts) -> Resu
     if !matches!(call.info.verb, "get" | "create") {
         return Err(Status::method_not_allowed());
     }
-    may_create(call)?;
+    may_create(call).await?;
     let pod = pod::find(call).await?;
-    let path = kubelet_path(call, subresource, &pod)?;
+    let options = options::of_stream(call, subresource).await?;
+    let path = kubelet_path(call, subresource, &pod, &options)?;
     let node = pod::node_name(&pod);
     if node.is_empty() {
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", call.info.name)));
@@ -61,29 +67,17 @@ pub(crate) async fn connect(call: &Call<'_>, parts: &mut request::Parts) -> Resu
     let mut answer = Answer::of("", AnswerBody::empty()).code(StatusCode::SWITCHING_PROTOCOLS);
     hand_on(response.headers(), &mut answer.headers);
     let kubelet = hyper::upgrade::on(&mut response);
-    tokio::spawn(splice(upgrade, kubelet, call.backend.stopping.clone()));
+    answer.spliced = Some(tokio::spawn(splice(upgrade, kubelet, call.backend.stopping.clone())));
     Ok(answer)
 }
 
 /// A WebSocket begins with GET, and does what POST does: who may only `get` must not run commands.
-fn may_create(call: &Call<'_>) -> Result<(), Status> {
+async fn may_create(call: &Call<'_>) -> Result<(), Status> {
     if call.info.verb == "create" {
         return Ok(());
     }
-    let info = &call.info;
-    let asked = Attributes {
-        verb: "create",
-        group: info.group,
-        version: info.version,
-        resource: info.resource,
-        subresource: info.subresource,
-        namespace: info.namespace,
-        name: info.name,
-        path: info.path,
-        is_resource: true,
-        field_selector: "",
-    };
-    call.backend.parts()?.authz.require(call.user, &asked)
+    let asked = Attributes { verb: "create", ..Attributes::of(&call.info) };
+    call.backend.parts()?.authz.require(call.user, &asked).await
 }
 
 fn hand_on(from: &HeaderMap, to: &mut HeaderMap) {
@@ -99,22 +93,24 @@ fn kubelet_path(
     call: &Call<'_>,
     subresource: Subresource,
     found: &k8s_openapi::api::core::v1::Pod,
+    options: &Options,
 ) -> Result<String, Status> {
-    let (namespace, name, query) = (call.namespace(), call.info.name, call.query);
+    let (namespace, name) = (call.namespace(), call.info.name);
     if subresource == Subresource::PortForward {
-        let ports = query.all("ports").chain(query.all("port")).flat_map(|list| list.split(','));
-        return Ok(format!("/portForward/{namespace}/{name}{}", query_text(ports.map(|port| ("port", port)))));
+        let ports: Vec<String> = options.list("ports").map(ToString::to_string).collect();
+        let pairs = ports.iter().map(|port| ("port", port.as_str()));
+        return Ok(format!("/portForward/{namespace}/{name}{}", query_text(pairs)));
     }
-    let container = pod::container(found, query.get("container"))?;
+    let container = pod::container(found, options.text("container"))?;
     let flags = [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")];
     let mut pairs: Vec<(&str, &str)> =
-        flags.iter().filter(|(asked, _)| query.flag(asked)).map(|(_, own)| (*own, "1")).collect();
+        flags.iter().filter(|(asked, _)| options.flag(asked)).map(|(_, own)| (*own, "1")).collect();
     if pairs.is_empty() {
         return Err(Status::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
     }
     let action = if subresource == Subresource::Exec {
-        pairs.extend(query.all("command").map(|part| ("command", part)));
-        if query.find("command").is_none() {
+        pairs.extend(options.list("command").filter_map(|part| Some(("command", part.as_str()?))));
+        if options.list("command").next().is_none() {
             return Err(Status::bad_request("you must specify at least 1 command for the container"));
         }
         "exec"
@@ -125,10 +121,10 @@ fn kubelet_path(
 }
 
 /// Ends in order: what either side said last reaches the other.
-pub(super) async fn splice(client: OnUpgrade, kubelet: OnUpgrade, stopping: CancellationToken) {
+pub(crate) async fn splice(client: OnUpgrade, kubelet: OnUpgrade, stopping: CancellationToken) {
     let copy = async {
         let (client, kubelet) = tokio::try_join!(client, kubelet)?;
-        Ok::<_, hyper::Error>(spdy::splice(TokioIo::new(client), TokioIo::new(kubelet)).await)
+        Ok::<_, hyper::Error>(spdy::splice_while_used(TokioIo::new(client), TokioIo::new(kubelet), IDLE_MAX).await)
     };
     tokio::select! {
         () = stopping.cancelled() => {}

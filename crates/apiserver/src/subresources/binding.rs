@@ -1,43 +1,41 @@
 //! `pods/NAME/binding`: a pod gets its node, once.
 
+use super::admit::{Admitted, admit};
 use super::{created, decode_other};
 use crate::call::Call;
 use crate::http::Answer;
 use api::field::{FieldError, FieldPath};
-use api::resource::{ResourceDef, Scope};
-use api::{Object, Reason, Status, Subresource};
+use api::{Kind, Object, Reason, Status, Subresource};
 use k8s_openapi::api::core::v1::{Binding, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use registry::{Current, Part, Write};
 
-const DEF: ResourceDef =
-    ResourceDef::new("", "v1", "Binding", "bindings", "binding", Scope::Namespaced, "k8s.io.api.core.v1.Binding");
-
 pub(super) async fn bind(call: &Call<'_>) -> Result<Answer, Status> {
-    let binding: Binding = decode_other(call, DEF.message)?;
+    let binding: Binding = decode_other(call, Binding::DEF.message)?;
     let name = binding.metadata.name.as_deref().unwrap_or_default();
     if !name.is_empty() && name != call.info.name {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
-    bind_to(call, &binding, call.info.name).await
+    bind_to(call, binding, call.info.name).await
 }
 
 /// `POST …/bindings`, the older path: the pod is the one that the body names.
 pub(crate) async fn bind_collection(call: &Call<'_>) -> Result<Answer, Status> {
-    let binding: Binding = decode_other(call, DEF.message)?;
+    let binding: Binding = decode_other(call, Binding::DEF.message)?;
     match binding.metadata.name.clone().filter(|name| !name.is_empty()) {
-        Some(name) => bind_to(call, &binding, &name).await,
+        Some(name) => bind_to(call, binding, &name).await,
         None => Err(Status::bad_request("name is required")),
     }
 }
 
-async fn bind_to(call: &Call<'_>, binding: &Binding, name: &str) -> Result<Answer, Status> {
-    let node = check_target(binding, name)?;
+async fn bind_to(call: &Call<'_>, binding: Binding, name: &str) -> Result<Answer, Status> {
+    let binding = admit(call, Subresource::Binding, name, None, binding).await?;
+    let node = check_target(&binding, name)?;
     // The scheduler's word is nobody's field: upstream books no binding.
-    let write = Write { subresource: Some(Subresource::Binding), manager: None, ..call.write()? };
+    let write = Write { subresource: Some(Subresource::Binding), manager: None, admission: &Admitted, ..call.write()? };
     let now = call.registry().now();
-    let mut change = |current: &Current<'_>| assign(current.object, binding, node, now);
+    let mut change = |current: &Current<'_>| assign(current.object, &binding, node, now);
     call.registry().update(&call.resource, &write, Part::Given, call.namespace(), name, &mut change).await?;
     created()
 }
@@ -53,7 +51,7 @@ fn check_target<'a>(binding: &'a Binding, name: &str) -> Result<&'a str, Status>
     if node.is_empty() {
         errors.push(FieldError::required(target.child("name"), ""));
     }
-    if errors.is_empty() { Ok(node) } else { Err(Status::invalid(&DEF, name, &errors)) }
+    if errors.is_empty() { Ok(node) } else { Err(Status::invalid(&Binding::DEF, name, &errors)) }
 }
 
 fn refuse(pod: &Pod, why: &str) -> Status {
@@ -79,6 +77,10 @@ fn assign(object: &dyn Object, binding: &Binding, node: &str, now: Timestamp) ->
     spec.node_name = Some(node.to_owned());
     if let Some(annotations) = &binding.metadata.annotations {
         pod.metadata.annotations.get_or_insert_default().extend(annotations.clone());
+    }
+    // What the binding's judges say of the place, the pod is told.
+    if let Some(labels) = &binding.metadata.labels {
+        pod.metadata.labels.get_or_insert_default().extend(labels.clone());
     }
     if binding.metadata.uid.is_some() {
         pod.metadata.uid.clone_from(&binding.metadata.uid);

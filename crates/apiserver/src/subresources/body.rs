@@ -2,18 +2,19 @@
 //!
 //! Invariant: what a subresource does not name stays as it was, whatever the client sent.
 
-use api::field::{FieldError, FieldPath};
 use api::{Kind, Object, Status, Subresource};
 use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestCondition};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Namespace;
 use registry::{Part, Pick};
 
 /// What part of the object a write to the subresource touches, and for `Part::Given` how it is picked.
 pub(crate) fn part(subresource: Option<Subresource>) -> (Part, Pick<'static>) {
     match subresource {
         None => (Part::Object, &whole),
-        Some(Subresource::EphemeralContainers) => (Part::Given, &ephemeral_containers),
-        Some(Subresource::Resize) => (Part::Given, &resize),
+        Some(Subresource::EphemeralContainers) => {
+            (Part::Given, &|old, new| as_the_kind_picks(Subresource::EphemeralContainers, old, new))
+        }
+        Some(Subresource::Resize) => (Part::Given, &|old, new| as_the_kind_picks(Subresource::Resize, old, new)),
         Some(Subresource::Approval) => (Part::Given, &approval),
         Some(Subresource::Finalize) => (Part::Given, &finalize),
         Some(_) => (Part::Status, &whole),
@@ -36,47 +37,13 @@ fn start<K: Kind>(old: &dyn Object, new: &dyn Object) -> Result<(K, K), Status> 
     Ok((result, new))
 }
 
-fn ephemeral_containers(old: &dyn Object, new: Box<dyn Object>) -> Picked {
-    let (mut pod, new): (Pod, Pod) = start(old, new.as_ref())?;
-    let wanted = new.spec.and_then(|spec| spec.ephemeral_containers).unwrap_or_default();
-    let present = pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.clone()).unwrap_or_default();
-    let path = FieldPath::new("spec").child("ephemeralContainers");
-    let mut errors = Vec::new();
-    for own in &present {
-        match wanted.iter().find(|container| container.name == own.name) {
-            None => errors.push(FieldError::forbidden(
-                path.clone(),
-                format!("existing ephemeral containers {:?} may not be removed", own.name),
-            )),
-            Some(container) if container != own => errors.push(FieldError::forbidden(
-                path.clone(),
-                format!("existing ephemeral containers {:?} may not be changed", own.name),
-            )),
-            Some(_) => {}
-        }
-    }
-    if !errors.is_empty() {
-        return Err(Status::invalid(&Pod::DEF, pod.metadata.name.as_deref().unwrap_or_default(), &errors));
-    }
-    if let Some(spec) = &mut pod.spec {
-        spec.ephemeral_containers = (!wanted.is_empty()).then_some(wanted);
-    }
-    Ok(Box::new(pod))
-}
-
-fn resize(old: &dyn Object, new: Box<dyn Object>) -> Picked {
-    let (mut pod, new): (Pod, Pod) = start(old, new.as_ref())?;
-    let Some(wanted) = new.spec else { return Ok(Box::new(pod)) };
-    if let Some(spec) = &mut pod.spec {
-        for own in &mut spec.containers {
-            if let Some(container) = wanted.containers.iter().find(|container| container.name == own.name) {
-                own.resources.clone_from(&container.resources);
-                own.resize_policy.clone_from(&container.resize_policy);
-            }
-        }
-        spec.resources = wanted.resources;
-    }
-    Ok(Box::new(pod))
+/// What the kind takes over, on the old object's metadata.
+fn as_the_kind_picks(subresource: Subresource, old: &dyn Object, mut new: Box<dyn Object>) -> Picked {
+    new.prepare_subresource(subresource, old);
+    let named = std::mem::replace(new.meta_mut(), old.meta().clone());
+    let meta = new.meta_mut();
+    (meta.resource_version, meta.uid) = (named.resource_version, named.uid);
+    Ok(new)
 }
 
 fn approval(old: &dyn Object, new: Box<dyn Object>) -> Picked {
@@ -100,6 +67,7 @@ fn finalize(old: &dyn Object, new: Box<dyn Object>) -> Picked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::core::v1::Pod;
     use serde_json::json;
 
     fn pod(value: serde_json::Value) -> Pod {
@@ -113,7 +81,8 @@ mod tests {
             "spec": {"containers": [container("a")]}}));
         let new = pod(json!({"metadata": {"name": "p", "labels": {"a": "2"}, "resourceVersion": "7"},
             "spec": {"nodeName": "n", "containers": [container("b")], "ephemeralContainers": [container("d")]}}));
-        let picked = ephemeral_containers(&old, Box::new(new)).unwrap();
+        let (_, pick) = part(Some(Subresource::EphemeralContainers));
+        let picked = pick(&old, Box::new(new)).unwrap();
         let picked = picked.downcast::<Pod>().unwrap();
         assert_eq!(picked.metadata.labels, old.metadata.labels);
         assert_eq!(picked.metadata.resource_version.as_deref(), Some("7"));
@@ -121,9 +90,6 @@ mod tests {
         assert_eq!(spec.containers[0].name, "a");
         assert_eq!(spec.node_name, None);
         assert_eq!(spec.ephemeral_containers.as_ref().unwrap()[0].name, "d");
-        let none = pod(json!({"metadata": {"name": "p"}, "spec": {"containers": [container("a")]}}));
-        let status = ephemeral_containers(picked, Box::new(none)).unwrap_err();
-        assert_eq!(status.code, 422);
     }
 
     #[test]

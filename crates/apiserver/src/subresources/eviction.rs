@@ -3,6 +3,7 @@
 //! Invariant: the budget is charged by compare-and-swap before the pod is deleted, so that no number of concurrent
 //! evictions goes beyond it; a pod that the budget's controller then does not see go is given back by it.
 
+use super::admit::{Admitted, admit};
 use super::{created, decode_other};
 use crate::call::Call;
 use crate::http::Answer;
@@ -22,11 +23,13 @@ const CAUSE: &str = "DisruptionBudget";
 const TRIES_MAX: usize = 10;
 
 pub(super) async fn evict(call: &Call<'_>) -> Result<Answer, Status> {
-    let eviction: Eviction = decode_other(call, "k8s.io.api.policy.v1.Eviction")?;
+    let eviction: Eviction = decode_other(call, Eviction::DEF.message)?;
     let name = eviction.metadata.name.as_deref().unwrap_or_default();
     if !name.is_empty() && name != call.info.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
+    let (evicted, _) = pod(call).await?;
+    let eviction = admit(call, Subresource::Eviction, call.info.name, Some(&evicted), eviction).await?;
     let request = delete_request(&eviction)?;
     let tried = eviction.delete_options.and_then(|options| options.dry_run).is_some_and(|values| !values.is_empty());
     let write = call.write()?;
@@ -49,6 +52,13 @@ pub(super) async fn evict(call: &Call<'_>) -> Result<Answer, Status> {
 
 fn delete_request(eviction: &Eviction) -> Result<DeleteRequest, Status> {
     let Some(options) = &eviction.delete_options else { return Ok(DeleteRequest::default()) };
+    if options.orphan_dependents.is_some() && options.propagation_policy.is_some() {
+        return Err(Status::new(
+            Reason::Invalid,
+            "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: orphanDependents and \
+             deletionPropagation cannot be both set",
+        ));
+    }
     let preconditions = options.preconditions.clone().unwrap_or_default();
     Ok(DeleteRequest {
         grace_seconds: options.grace_period_seconds,
@@ -177,6 +187,7 @@ fn exhausted(conditions: &mut Vec<Condition>, generation: Option<i64>, now: &Tim
 
 /// Notes on the pod why it goes, and deletes it, provided it is still the one that was judged.
 async fn remove(call: &Call<'_>, write: &Write<'_>, request: &DeleteRequest, revision: &str) -> Result<(), Status> {
+    let write = &Write { admission: &Admitted, ..*write };
     let (registry, namespace, name) = (call.registry(), call.namespace(), call.info.name);
     let wanted = request.resource_version.clone().unwrap_or_else(|| revision.to_owned());
     let now = registry.now();

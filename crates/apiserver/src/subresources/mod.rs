@@ -1,5 +1,6 @@
 //! The subresources: one file each.
 
+pub(crate) mod admit;
 mod binding;
 pub(crate) mod body;
 mod eviction;

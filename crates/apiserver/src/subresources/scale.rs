@@ -1,5 +1,6 @@
 //! `scale`: how many replicas, the same for every kind that has them.
 
+use super::admit::row;
 use super::decode_other;
 use crate::call::Call;
 use crate::http::{Answer, Form};
@@ -7,31 +8,21 @@ use crate::render::{protobuf, yaml};
 use crate::verbs::{self, PatchVerb};
 use api::custom::CustomObject;
 use api::field::{FieldError, FieldPath};
-use api::resource::{ResourceDef, Scope};
 use api::selector::Selector;
-use api::{Object, Status};
+use api::{Kind, Object, Status};
+use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec, ScaleStatus};
 use k8s_openapi::api::core::v1::ReplicationController;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use registry::{Current, Part, PatchKind, ReadVersion};
+use registry::{Admission, Attempt, Books, Claim, Current, Part, PatchKind, ReadVersion, Write};
 use serde_json::{Value, json};
-
-const DEF: ResourceDef = ResourceDef::new(
-    "autoscaling",
-    "v1",
-    "Scale",
-    "scales",
-    "scale",
-    Scope::Namespaced,
-    "k8s.io.api.autoscaling.v1.Scale",
-);
 
 pub(super) async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
     match call.info.verb {
         "get" => get(call).await,
         "update" => {
-            let wanted: Scale = decode_other(call, DEF.message)?;
+            let wanted: Scale = decode_other(call, Scale::DEF.message)?;
             set(call, &|_| Ok(wanted.clone())).await
         }
         "patch" => match verbs::patch_verb(call)? {
@@ -53,7 +44,7 @@ fn answer(call: &Call<'_>, scale: &Scale) -> Result<Answer, Status> {
     let json = serde_json::to_vec(scale).map_err(Status::internal)?;
     match call.form {
         Form::Yaml => yaml(&json),
-        Form::Protobuf => protobuf::answer(DEF.message, &json),
+        Form::Protobuf => protobuf::answer(Scale::DEF.message, &json),
         _ => Ok(Answer::json(json)),
     }
 }
@@ -63,7 +54,7 @@ async fn apply(call: &Call<'_>) -> Result<Answer, Status> {
     let intent = verbs::intent(call)?;
     let text = |name: &str| intent.get(name).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
-    if (api_version, kind) != (DEF.api_version().as_str(), DEF.kind) {
+    if (api_version, kind) != (Scale::DEF.api_version().as_str(), Scale::DEF.kind) {
         return Err(Status::bad_request(format!("invalid object type: {api_version}, Kind={kind}")));
     }
     let scale: Scale =
@@ -75,7 +66,9 @@ async fn apply(call: &Call<'_>) -> Result<Answer, Status> {
     if let Some(replicas) = replicas {
         object["spec"] = json!({"replicas": replicas});
     }
-    let applied = verbs::apply(call, Part::Object, None, object).await?;
+    let write = call.write()?;
+    let write = Write { admission: &OfScale(write.admission), ..write };
+    let applied = verbs::apply(call, &write, Part::Object, None, object).await?;
     let object = applied.entry.decode(call.resource.kind).map_err(Status::internal)?;
     answer(call, &read(object.as_ref())?)
 }
@@ -84,6 +77,7 @@ type MakeScale<'a> = &'a (dyn Fn(&Scale) -> Result<Scale, Status> + Send + Sync)
 
 async fn set(call: &Call<'_>, make: MakeScale<'_>) -> Result<Answer, Status> {
     let write = call.write()?;
+    let write = Write { admission: &OfScale(write.admission), ..write };
     let mut change = |current: &Current<'_>| {
         let wanted = make(&read(current.object)?)?;
         let replicas = wanted.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
@@ -91,7 +85,10 @@ async fn set(call: &Call<'_>, make: MakeScale<'_>) -> Result<Answer, Status> {
         let mut object = current.object.boxed();
         set_replicas(object.as_mut(), replicas)?;
         let meta = object.meta_mut();
-        meta.resource_version = wanted.metadata.resource_version;
+        // Who names no version means the one that is there, whatever the kind demands of its own updates.
+        if wanted.metadata.resource_version.is_some() || call.def().unconditional_update {
+            meta.resource_version = wanted.metadata.resource_version;
+        }
         if wanted.metadata.uid.is_some() {
             meta.uid = wanted.metadata.uid;
         }
@@ -101,6 +98,52 @@ async fn set(call: &Call<'_>, make: MakeScale<'_>) -> Result<Answer, Status> {
     let updated = registry.update(&call.resource, &write, Part::Object, call.namespace(), name, &mut change).await?;
     let object = updated.entry.decode(call.resource.kind).map_err(Status::internal)?;
     answer(call, &read(object.as_ref())?)
+}
+
+/// Shows judges the Scale of an object in the object's place.
+struct OfScale<'a>(&'a dyn Admission);
+
+/// Both sides of a write as Scales.
+fn scales(object: &dyn Object, old: Option<&dyn Object>) -> Result<(Scale, Option<Scale>), Status> {
+    Ok((read(object)?, old.map(read).transpose()?))
+}
+
+/// A scale has no managed fields: those of its object are about other fields.
+fn of_scale<'a>(attempt: &Attempt<'a>) -> Attempt<'a> {
+    Attempt { kind: row::<Scale>(), books: Books::default(), ..*attempt }
+}
+
+#[async_trait]
+impl Admission for OfScale<'_> {
+    async fn mutate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: &mut Box<dyn Object>,
+        old: Option<&dyn Object>,
+    ) -> Result<(), Status> {
+        let (scale, before) = scales(object.as_ref(), old)?;
+        let replicas = |scale: &Scale| scale.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
+        let wanted = replicas(&scale);
+        let mut scale: Box<dyn Object> = Box::new(scale);
+        let before = before.as_ref().map(|before| before as &dyn Object);
+        self.0.mutate(&of_scale(attempt), &mut scale, before).await?;
+        match scale.downcast::<Scale>().map(replicas) {
+            Some(left) if left != wanted => set_replicas(object.as_mut(), left),
+            _ => Ok(()),
+        }
+    }
+
+    async fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&dyn Object>,
+        old: Option<&dyn Object>,
+    ) -> Result<Vec<Claim>, Status> {
+        let Some(object) = object else { return self.0.validate(attempt, object, old).await };
+        let (scale, before) = scales(object, old)?;
+        let before = before.as_ref().map(|before| before as &dyn Object);
+        self.0.validate(&of_scale(attempt), Some(&scale), before).await
+    }
 }
 
 fn check(call: &Call<'_>, wanted: &Scale, replicas: i32) -> Result<(), Status> {
@@ -114,7 +157,7 @@ fn check(call: &Call<'_>, wanted: &Scale, replicas: i32) -> Result<(), Status> {
     if replicas < 0 {
         let why = "must be greater than or equal to 0";
         let error = FieldError::invalid(FieldPath::new("spec").child("replicas"), &replicas, why);
-        return Err(Status::invalid(&DEF, name, &[error]));
+        return Err(Status::invalid(&Scale::DEF, name, &[error]));
     }
     Ok(())
 }
@@ -125,7 +168,7 @@ fn patched(kind: PatchKind, body: &[u8], scale: &Scale) -> Result<Scale, Status>
     match kind {
         PatchKind::Json => {
             let operations: json_patch::Patch = serde_json::from_slice(body).map_err(malformed)?;
-            json_patch::patch(&mut value, &operations)
+            registry::apply_operations(&mut value, &operations)
                 .map_err(|error| Status::new(api::Reason::Invalid, error.to_string()))?;
         }
         // A Scale has no lists: both merge alike.

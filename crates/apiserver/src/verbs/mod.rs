@@ -29,6 +29,9 @@ pub(crate) async fn dispatch(call: &Call<'_>) -> Result<Answer, Status> {
             _ => Err(Status::method_not_allowed()),
         };
     }
+    if call.def().group == api::metrics::GROUP {
+        return crate::measurements::answer(call).await;
+    }
     if call.def().verbs == Verbs::ReadOnly {
         return crate::component_statuses::answer(call);
     }

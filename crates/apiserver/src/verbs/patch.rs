@@ -1,13 +1,13 @@
 //! PATCH of an object, or of a subresource that shares its body.
 
 use super::written;
-use crate::authz::Attributes;
+use crate::authz::{Attributes, Foreseen};
 use crate::call::{Call, bad_option, yaml_to_json};
 use crate::http::Answer;
 use crate::subresources::body;
 use api::{FieldError, FieldPath, Status};
 use http::StatusCode;
-use registry::{Apply, Part, Patch, PatchKind, Written};
+use registry::{Apply, Part, Patch, PatchKind, Write, Written};
 use serde_json::Value;
 
 /// What a PATCH does with its body.
@@ -61,7 +61,7 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
 }
 
 async fn apply_answer(call: &Call<'_>, part: Part, pick: Option<registry::Pick<'_>>) -> Result<Answer, Status> {
-    let applied = apply(call, part, pick, intent(call)?).await?;
+    let applied = apply(call, &call.write()?, part, pick, intent(call)?).await?;
     let code = if applied.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(written(call, applied)?.code(code))
 }
@@ -82,32 +82,19 @@ pub(crate) fn intent(call: &Call<'_>) -> Result<Value, Status> {
 /// Applies an intent; who may not create what is not there is told so.
 pub(crate) async fn apply(
     call: &Call<'_>,
+    write: &Write<'_>,
     part: Part,
     pick: Option<registry::Pick<'_>>,
     intent: Value,
 ) -> Result<Written, Status> {
-    let write = call.write()?;
-    let may_create = || may_create(call);
+    let create = may_create(call).await?;
+    let may_create = || create.require();
     let apply = Apply { intent, force: call.query.flag("force"), may_create: &may_create, pick };
-    call.registry().apply(&call.resource, &write, part, call.namespace(), call.info.name, &apply).await
+    call.registry().apply(&call.resource, write, part, call.namespace(), call.info.name, &apply).await
 }
 
 /// A write that turns out to create must be allowed to.
-pub(super) fn may_create(call: &Call<'_>) -> Result<(), Status> {
-    let info = &call.info;
-    call.backend.parts()?.authz.require(
-        call.user,
-        &Attributes {
-            verb: "create",
-            group: info.group,
-            version: info.version,
-            resource: info.resource,
-            subresource: info.subresource,
-            namespace: info.namespace,
-            name: info.name,
-            path: info.path,
-            is_resource: true,
-            field_selector: "",
-        },
-    )
+pub(super) async fn may_create<'a>(call: &'a Call<'_>) -> Result<Foreseen<'a>, Status> {
+    let asked = Attributes { verb: "create", ..Attributes::of(&call.info) };
+    Ok(call.backend.parts()?.authz.foresee(call.user, asked).await)
 }

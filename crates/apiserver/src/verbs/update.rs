@@ -14,7 +14,8 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Status> {
     let decoded = decode(call)?;
     let (registry, namespace, name) = (call.registry(), call.namespace(), call.info.name);
     if call.subresource.is_none() && call.def().create_on_update {
-        let allowed = || may_create(call);
+        let create = may_create(call).await?;
+        let allowed = || create.require();
         let object = decoded.object;
         let mut updated = registry.replace_or_create(&call.resource, &write, namespace, name, object, &allowed).await?;
         updated.warnings.extend(decoded.warnings);

@@ -16,6 +16,7 @@ use registry::{Event, EventType, ReadVersion, Revision, Start, Step, Watcher, ad
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -52,10 +53,11 @@ pub(super) async fn watch(call: &Call<'_>) -> Result<Answer, Status> {
         stopping: Box::pin(call.backend.stopping.clone().cancelled_owned()),
         first: true,
         ended: false,
+        told: call.backend.metrics.watch_events((call.def().group, call.def().version, call.def().kind)),
     };
     let stream =
         futures::stream::unfold(lines, |mut lines| async move { lines.next_chunk().await.map(|chunk| (chunk, lines)) });
-    let content_type = if call.form == Form::Protobuf { protobuf::WATCH_TYPE } else { "application/json" };
+    let content_type = if form.is_protobuf() { protobuf::WATCH_TYPE } else { "application/json" };
     Ok(Answer::of(content_type, AnswerBody::stream(stream)))
 }
 
@@ -122,6 +124,8 @@ struct Lines {
     not_before: Option<Instant>,
     first: bool,
     ended: bool,
+    /// Events that watches of this kind are sent.
+    told: Arc<AtomicU64>,
 }
 
 impl Lines {
@@ -137,9 +141,19 @@ impl Lines {
                 self.wait(until, false).await;
                 continue;
             }
-            match self.watcher.try_next() {
-                Ok(Some(Step::Lines(lines, more))) => {
+            let step = tokio::select! {
+                biased;
+                step = self.watcher.try_next_shown() => step,
+                // Who converts objects may be slow to answer.
+                () = &mut self.stopping => {
+                    self.ended = true;
+                    continue;
+                }
+            };
+            match step {
+                Ok(Some(Step::Lines { lines, events, more })) => {
                     self.not_before = if more { None } else { self.pace() };
+                    self.told.fetch_add(events, Ordering::Relaxed);
                     return Some(lines);
                 }
                 Ok(Some(Step::Events(events))) => self.waiting = events.into(),
@@ -202,12 +216,14 @@ impl Lines {
                 }
                 self.first = false;
             }
+            self.told.fetch_add(1, Ordering::Relaxed);
             self.waiting.pop_front();
         }
         Some(Bytes::from(chunk))
     }
 
     fn state_chunk(&mut self, entries: &[Arc<registry::Entry>]) -> Bytes {
+        self.told.fetch_add(entries.len() as u64, Ordering::Relaxed);
         let mut chunk = Vec::with_capacity(entries.iter().map(|entry| entry.json_len() + 32).sum());
         for entry in entries {
             if self.plain {
@@ -221,18 +237,17 @@ impl Lines {
         Bytes::from(chunk)
     }
 
-    /// `object` is as it is stored.
     fn write_event(&self, kind: &str, object: Bytes, out: &mut Vec<u8>) -> Result<(), Status> {
-        let object = self.watcher.resource().present(object)?;
-        if self.form == Form::Protobuf {
-            let object = protobuf::encode(self.watcher.resource().def.message, &object)?;
-            out.extend_from_slice(&watch_frame(kind, &object));
+        let now: Timestamp = self.registry.now();
+        if self.form.is_protobuf() {
+            let mut encoded = Vec::new();
+            render::event_object(self.watcher.resource(), &object, self.form, now, self.first, &mut encoded)?;
+            out.extend_from_slice(&watch_frame(kind, &encoded));
             return Ok(());
         }
         out.extend_from_slice(br#"{"type":""#);
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(br#"","object":"#);
-        let now: Timestamp = self.registry.now();
         render::event_object(self.watcher.resource(), &object, self.form, now, self.first, out)?;
         out.extend_from_slice(b"}\n");
         Ok(())
@@ -240,12 +255,16 @@ impl Lines {
 
     fn bookmark(&self, revision: Revision, initial_end: bool) -> Bytes {
         let object = bookmark_object(&self.watcher, self.form, revision, initial_end);
-        self.line("BOOKMARK", &object, self.watcher.resource().def.message)
+        let message = match self.form {
+            Form::PartialProtobuf => protobuf::PARTIAL,
+            _ => self.watcher.resource().def.message,
+        };
+        self.line("BOOKMARK", &object, message)
     }
 
     /// One event that is no stored object's; `message` is its protobuf message.
     fn line(&self, kind: &str, object: &[u8], message: &str) -> Bytes {
-        if self.form == Form::Protobuf {
+        if self.form.is_protobuf() {
             return match protobuf::encode(message, object) {
                 Ok(object) => Bytes::from(watch_frame(kind, &object)),
                 Err(error) => {
@@ -280,7 +299,7 @@ pub(crate) fn bookmark_object(watcher: &Watcher, form: Form, revision: Revision,
     let def = watcher.resource().def;
     match form {
         Form::Table(_) => render::table_bookmark(metadata.as_bytes()),
-        Form::Partial => {
+        Form::Partial | Form::PartialProtobuf => {
             format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{metadata}}}"#)
                 .into_bytes()
         }

@@ -274,7 +274,9 @@ async fn applies(program: &str) {
     let less = changed.replace(", labels: {tier: front}", "");
     run(&cluster, program, &server_side, &less, true, "serverside-applied").await;
     let migrated = cluster.get(&format!("{DEPLOYMENTS}/web")).await.expect(200).json();
-    let managers: Vec<_> = books(&migrated).into_iter().map(|book| format!("{} {}", book.0, book.1)).collect();
+    let mut managers: Vec<_> = books(&migrated).into_iter().map(|book| format!("{} {}", book.0, book.1)).collect();
+    // Their order is that of the seconds in which they wrote.
+    managers.sort();
     assert_eq!(managers, ["kubectl Apply", "kubectl-last-applied Apply"], "{migrated}");
     assert_eq!(migrated["spec"]["template"]["spec"]["containers"][0]["image"], "nginx:2");
     assert_eq!(migrated["metadata"].get("labels"), None, "{migrated}");

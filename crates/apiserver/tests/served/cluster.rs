@@ -1,11 +1,15 @@
 //! A server on a port of its own, and clients for it.
 
+use api::Registered;
 use api::user::User;
-use apiserver::admission::Chain;
+use apiserver::admission::{Chain, Plugins, Settings};
+use apiserver::audit::{Audit, AuditOptions};
 use apiserver::authn::{Authenticators, ISSUER, Keys};
 use apiserver::authz::Authorizer;
 use apiserver::bootstrap::{Facts, bootstrap};
-use apiserver::pki::{Credential, Pki, ServerNames, ServingCertificate, kubeconfig};
+use apiserver::callout::{Callout, Identity};
+use apiserver::fairness::{self, Fairness};
+use apiserver::pki::{Credential, Pki, ServerNames, ShownCertificate, kubeconfig};
 use apiserver::{Backend, Config, Direct, KubeletAccess, Parts, Server, ServiceRanges};
 use bytes::Bytes;
 use client::Client;
@@ -29,6 +33,8 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     pub(crate) http: Http,
     pub(crate) url: String,
+    /// As whom servers behind this one are asked.
+    pub(crate) front_proxy: tokio::sync::watch::Sender<Identity>,
     server: Option<Server>,
 }
 
@@ -59,42 +65,95 @@ pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64
 }
 
+/// In memory where there is room: how long the disk takes to confirm a write is no part of what is tested here.
+fn scratch() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    tempfile::tempdir_in(place).unwrap()
+}
+
+/// What the server says goes to standard error, which is shown of a test that fails.
+fn log() {
+    let all = tracing_subscriber::EnvFilter::new("info,apiserver=debug,client=debug,registry=debug");
+    let log = tracing_subscriber::fmt().with_env_filter(all).with_writer(std::io::stderr).with_ansi(false);
+    if let Err(before) = log.try_init() {
+        tracing::trace!(%before, "another cluster of this test logs already");
+    }
+}
+
 impl Cluster {
     pub(crate) async fn start() -> Cluster {
-        let dir = tempfile::tempdir().unwrap();
+        Cluster::audited(&AuditOptions::default()).await
+    }
+
+    pub(crate) async fn audited(audit: &AuditOptions) -> Cluster {
+        Cluster::serving(audit, api::object::builtin().to_vec(), Plugins::default()).await
+    }
+
+    /// Whose table of kinds is as long as it is and one row longer.
+    pub(crate) async fn with_kind(row: &'static dyn Registered) -> Cluster {
+        Cluster::serving(&AuditOptions::default(), [api::object::builtin(), &[row]].concat(), Plugins::default()).await
+    }
+
+    /// Whose administrator has told admission something.
+    pub(crate) async fn told(plugins: Plugins) -> Cluster {
+        Cluster::serving(&AuditOptions::default(), api::object::builtin().to_vec(), plugins).await
+    }
+
+    async fn serving(audit: &AuditOptions, kinds: Vec<&'static dyn Registered>, plugins: Plugins) -> Cluster {
+        log();
+        let dir = scratch();
         let address: std::net::IpAddr = "127.0.0.1".parse().unwrap();
         let names = ServerNames { addresses: vec![address], ..ServerNames::default() };
         let pki = Pki::open(&dir.path().join("pki"), &names, now()).unwrap();
         let store = store::Embedded::open(dir.path().join("store"), store::Options::default()).unwrap();
         let ranges = ServiceRanges::new(vec!["10.43.0.0/16".parse().unwrap()]);
-        let options = registry::Options { hooks: apiserver::hooks(ranges), ..registry::Options::default() };
+        let hooks = apiserver::hooks(ranges);
+        let options = registry::Options { hooks, kinds, ..registry::Options::default() };
         let registry = registry::Registry::open(Arc::new(store), options).await.unwrap();
-        let kubelets = KubeletAccess { tls: Arc::new(pki.kubelet_client_config().unwrap()) };
+        let kubelets = KubeletAccess {
+            tls: Arc::new(
+                pki.kubelet_client_config(Arc::new(ShownCertificate::new(&pki.kubelet_client).unwrap())).unwrap(),
+            ),
+        };
         let backend = Backend::new(registry, Some(kubelets), Vec::new());
+        let measured = Arc::new(crate::measurements::Fixed(Default::default()));
+        assert!(backend.install_measurements(measured).is_ok());
+        assert!(backend.install_front(Arc::new(crate::front::Pages)).is_ok());
         let component = User::component("system:apiserver");
         let client = Client::new(Arc::new(Direct::new(backend.clone(), component)));
         let authz = Authorizer::start(&client);
         let keys = Keys::from_pem(&pki.service_account_keys).unwrap();
         let authn = Arc::new(Authenticators::new(ISSUER, keys, &client, Arc::new(now)));
-        let admission = Arc::new(Chain::new(&client, &authz, &Default::default()));
-        assert!(backend.install(Parts { authn, authz, admission }).is_ok());
+        let callout = Callout::new(&client);
+        let settings = Settings { plugins, ..Settings::default() };
+        let admission = Arc::new(Chain::new(&client, backend.registry(), &authz, &callout, &settings));
+        if let Some(audit) = Audit::open(audit, &callout).unwrap() {
+            assert!(backend.install_audit(audit).is_ok());
+        }
+        let fairness = Fairness::start(&client, fairness::Options::default());
+        assert!(backend.install_fairness(fairness).is_ok());
+        let (front_proxy, shown) = tokio::sync::watch::channel(pki.front_proxy_identity());
+        assert!(backend.install(Parts { authn, authz, admission, callout, front_proxy: Some(shown) }).is_ok());
         let facts = Facts {
             address: "192.0.2.1".parse().unwrap(),
             port: 6443,
+            alone: true,
             server: "https://127.0.0.1:6443".to_owned(),
             api_service_ip: "10.43.0.1".parse().unwrap(),
             dns_service_ip: "10.43.0.10".parse().unwrap(),
             server_ca: pki.server_ca.bundle_pem().to_owned(),
             client_ca: pki.client_ca.bundle_pem().to_owned(),
+            front_proxy_ca: pki.front_proxy_ca.bundle_pem().to_owned(),
         };
         bootstrap(&client, &facts).await.unwrap();
-        let serving = Arc::new(ServingCertificate::new(&pki.apiserver).unwrap());
+        let serving = Arc::new(ShownCertificate::new(&pki.apiserver).unwrap());
         let tls = Arc::new(pki.server_config(serving).unwrap());
         let listen = "127.0.0.1:0".parse().unwrap();
         let server = Server::start(Config { listen, tls, backend }).await.unwrap();
         let url = format!("https://{}", server.local_addr());
         let http = http(&pki, Some(&pki.admin));
-        Cluster { dir, pki, client, http, url, server: Some(server) }
+        Cluster { dir, pki, client, http, url, front_proxy, server: Some(server) }
     }
 
     pub(crate) async fn shutdown(mut self) {
@@ -157,6 +216,17 @@ impl Cluster {
         self.send("PATCH", &path, &[("content-type", "application/apply-patch+yaml")], intent.to_string()).await
     }
 
+    /// The administrator's configuration of a client, as a file.
+    pub(crate) fn kubeconfig(&self) -> std::path::PathBuf {
+        let path = self.dir.path().join("kubeconfig");
+        if !path.exists() {
+            let ca = self.pki.server_ca.bundle_pem();
+            let admin = &self.pki.admin;
+            std::fs::write(&path, kubeconfig(&self.url, ca, admin.certificate_pem(), admin.key_pem())).unwrap();
+        }
+        path
+    }
+
     /// kubectl as the administrator; `None` where it is not installed.
     pub(crate) async fn kubectl(&self, arguments: &[&str], input: &str) -> Option<(bool, String)> {
         self.run(KUBECTL, arguments, input).await
@@ -168,12 +238,7 @@ impl Cluster {
             eprintln!("SKIPPED: {program} is not installed");
             return None;
         }
-        let config = self.dir.path().join("kubeconfig");
-        if !config.exists() {
-            let ca = self.pki.server_ca.bundle_pem();
-            let admin = &self.pki.admin;
-            std::fs::write(&config, kubeconfig(&self.url, ca, admin.certificate_pem(), admin.key_pem())).unwrap();
-        }
+        let config = self.kubeconfig();
         let file = self.dir.path().join(format!("input-{}", input.len()));
         std::fs::write(&file, input).unwrap();
         let mut command = Command::new(program);
@@ -186,6 +251,12 @@ impl Cluster {
 }
 
 pub(crate) fn http(pki: &Pki, credential: Option<&Credential>) -> Http {
+    let connector = connector(pki, credential);
+    hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build(connector)
+}
+
+/// To the server, for clients whose bodies are not whole at once.
+pub(crate) fn connector(pki: &Pki, credential: Option<&Credential>) -> HttpsConnector<HttpConnector> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in pki.server_ca.certificates() {
         roots.add(certificate.clone()).unwrap();
@@ -202,7 +273,10 @@ pub(crate) fn http(pki: &Pki, credential: Option<&Credential>) -> Http {
         }
         None => builder.with_no_client_auth(),
     };
-    let connector =
-        hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_all_versions().build();
-    hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build(connector)
+    // A body goes out at once, not after the server's delayed acknowledgement of the header.
+    let mut plain = HttpConnector::new();
+    plain.set_nodelay(true);
+    plain.enforce_http(false);
+    let builder = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_only();
+    builder.enable_all_versions().wrap_connector(plain)
 }

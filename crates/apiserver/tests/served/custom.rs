@@ -4,8 +4,8 @@ use crate::cluster::Cluster;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-const WIDGETS: &str = "/apis/example.com/v1/namespaces/default/widgets";
+pub(crate) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub(crate) const WIDGETS: &str = "/apis/example.com/v1/namespaces/default/widgets";
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) fn definition() -> Value {
@@ -62,7 +62,7 @@ pub(crate) async fn establish(cluster: &Cluster, definition: Value) -> Value {
     .await
 }
 
-fn widget(name: &str, spec: Value) -> Value {
+pub(crate) fn widget(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec})
 }
 
@@ -260,6 +260,89 @@ async fn one_object_in_several_versions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deprecated_version_warns_whoever_asks_for_it() {
+    let cluster = Cluster::start().await;
+    let mut versions = definition();
+    for (name, warning) in [("v1beta1", None), ("v1alpha1", Some("use v1"))] {
+        let mut old = versions["spec"]["versions"][0].clone();
+        (old["name"], old["storage"], old["deprecated"]) = (json!(name), json!(false), json!(true));
+        old["deprecationWarning"] = json!(warning);
+        versions["spec"]["versions"].as_array_mut().unwrap().push(old);
+    }
+    establish(&cluster, versions).await;
+    for (version, warning) in [
+        ("v1", ""),
+        ("v1beta1", "299 - \"example.com/v1beta1 Widget is deprecated\""),
+        ("v1alpha1", "299 - \"use v1\""),
+    ] {
+        let path = WIDGETS.replace("/v1/", &format!("/{version}/"));
+        assert_eq!(cluster.get(&path).await.expect(200).header("warning"), warning);
+        assert_eq!(cluster.get(&format!("{path}/none")).await.expect(404).header("warning"), warning);
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_of_a_schema_each_show_what_theirs_names() {
+    let cluster = Cluster::start().await;
+    let mut versions = definition();
+    let mut second = versions["spec"]["versions"][0].clone();
+    (second["name"], second["storage"]) = (json!("v2"), json!(false));
+    let properties = second.pointer_mut("/schema/openAPIV3Schema/properties/spec/properties").unwrap();
+    properties.as_object_mut().unwrap().shift_remove("tags");
+    properties["note"] = json!({"type": "string"});
+    versions["spec"]["versions"].as_array_mut().unwrap().push(second);
+    establish(&cluster, versions).await;
+    let path = WIDGETS.replace("/v1/", "/v2/");
+    cluster.post(WIDGETS, widget("w", json!({"size": 3, "tags": ["a"]}))).await.expect(201);
+    let read = cluster.get(&format!("{path}/w")).await.expect(200).json();
+    assert_eq!(read["spec"], json!({"size": 3, "color": "red"}));
+    let mut body = widget("x", json!({"size": 3, "note": "n"}));
+    body["apiVersion"] = json!("example.com/v2");
+    let created = cluster.post(&path, body).await.expect(201).json();
+    assert_eq!(created["spec"].get("note"), None, "the stored version has no place for it");
+    let conflict = cluster
+        .apply(
+            "one",
+            "",
+            &format!("{path}/w"),
+            json!({"apiVersion": "example.com/v2",
+        "kind": "Widget", "metadata": {"name": "w"}, "spec": {"size": 4}}),
+        )
+        .await;
+    let manager = conflict.expect(409).message();
+    assert!(manager.contains("using example.com/v1: .spec.size"), "{manager}");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_schema_comes_to_say_shows_in_what_is_stored() {
+    let cluster = Cluster::start().await;
+    establish(&cluster, definition()).await;
+    cluster.post(WIDGETS, widget("w", json!({"size": 3, "tags": ["a"]}))).await.expect(201);
+    let path = format!("{DEFINITIONS}/widgets.example.com");
+    let mut changed = cluster.get(&path).await.expect(200).json();
+    let properties = changed.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();
+    properties.as_object_mut().unwrap().shift_remove("tags");
+    properties["weight"] = json!({"type": "integer", "default": 7});
+    cluster.put(&path, changed.clone()).await.expect(200);
+    let wanted = json!({"size": 3, "color": "red", "weight": 7});
+    let read = until(&cluster, &format!("{WIDGETS}/w"), "the default", |_, own| own["spec"] == wanted).await;
+    let listed = cluster.get(WIDGETS).await.expect(200).json();
+    assert_eq!(listed["items"][0]["spec"], wanted);
+    assert_eq!(read["metadata"]["generation"], 1);
+    changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["weight"] =
+        json!({"type": "integer", "default": 11, "maximum": 10});
+    changed["metadata"].as_object_mut().unwrap().shift_remove("resourceVersion");
+    changed["metadata"]["resourceVersion"] = cluster.get(&path).await.json()["metadata"]["resourceVersion"].clone();
+    let refused = cluster.put(&path, changed).await.expect(422).message();
+    let says = "spec.validation.openAPIV3Schema.properties[spec].properties[weight].default: Invalid value: 11:  in \
+                body should be less than or equal to 10";
+    assert!(refused.ends_with(says), "{refused}");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_of_the_schema_are_asked() {
     let cluster = Cluster::start().await;
     let mut ruled = definition();
@@ -286,27 +369,6 @@ async fn rules_of_the_schema_are_asked() {
     let refused = cluster.patch("merge", &format!("{WIDGETS}/w"), json!({"spec": {"size": 4}})).await.expect(422);
     assert!(refused.message().ends_with("spec.size: Invalid value: \"object\": was 5"), "{}", refused.message());
     cluster.patch("merge", &format!("{WIDGETS}/w"), json!({"spec": {"size": 6}})).await.expect(200);
-    cluster.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn versions_that_only_a_webhook_can_convert_say_so() {
-    let cluster = Cluster::start().await;
-    let mut versions = definition();
-    let mut second = versions["spec"]["versions"][0].clone();
-    second["name"] = json!("v1beta1");
-    second["storage"] = json!(false);
-    versions["spec"]["versions"].as_array_mut().unwrap().push(second);
-    versions["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"],
-        "clientConfig": {"url": "https://127.0.0.1:1/convert"}}});
-    establish(&cluster, versions).await;
-    cluster.post(WIDGETS, widget("w", json!({"size": 3}))).await.expect(201);
-    let beta = WIDGETS.replace("/v1/", "/v1beta1/");
-    let refused = cluster.get(&format!("{beta}/w")).await.expect(500);
-    assert!(refused.message().contains("conversion by webhook is not built into this server"), "{}", refused.message());
-    let refused = cluster.post(&beta, json!({"metadata": {"name": "x"}, "spec": {"size": 3}})).await.expect(400);
-    assert!(refused.message().contains("conversion by webhook is not built into this server"), "{}", refused.message());
-    cluster.get(&format!("{WIDGETS}/w")).await.expect(200);
     cluster.shutdown().await;
 }
 

@@ -73,3 +73,23 @@ async fn health_is_told_check_by_check() {
     assert!(cluster.get("/openid/v1/jwks").await.expect(200).json()["keys"][0]["kid"].is_string());
     cluster.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documented_paths_that_are_no_resources_are_served() {
+    let cluster = Cluster::start().await;
+    let document = cluster.get("/openapi/v2").await.expect(200).json();
+    let index = cluster.get("/openapi/v3").await.expect(200).json();
+    let mut documented = 0;
+    for path in document["paths"].as_object().unwrap().keys().filter(|path| path.ends_with('/')) {
+        cluster.get(path).await.expect(200);
+        let url = index["paths"][path.trim_matches('/')]["serverRelativeURL"].as_str();
+        let own = cluster.get(url.unwrap_or_else(|| panic!("{path} is not in the index"))).await.expect(200).json();
+        assert!(own["paths"][path]["get"]["operationId"].is_string(), "{path}");
+        documented += 1;
+    }
+    assert!(documented > 40, "{documented}");
+    let nodes = cluster.get("/api/v1").await.expect(200).json();
+    let proxy = nodes["resources"].as_array().unwrap().iter().find(|own| own["name"] == "nodes/proxy").unwrap();
+    assert_eq!(proxy["kind"], "NodeProxyOptions");
+    cluster.shutdown().await;
+}

@@ -1,17 +1,44 @@
 //! The API over real TCP and TLS, against a store on disk: with a plain HTTP client and with kubectl.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod added_kind;
+mod admission_configuration;
+mod aggregation;
 mod apply;
+mod audit;
 mod cluster;
+mod cluster_logs;
+mod conversions;
+mod crowd;
 mod custom;
 mod direct;
 mod discovery;
+mod every_kind;
+mod fairness;
+mod forms;
+mod front;
+mod helm;
+mod hostile;
 mod kinds;
 mod kubectl;
 mod lists;
+mod measurements;
+mod metrics;
+mod mutating_policies;
+mod node_tokens;
 mod objects;
+mod operator;
+mod opt_in;
+mod plugins;
+mod policies;
+mod programs;
 mod proxy;
+mod python;
+mod quotas;
+mod relay;
+mod samples;
 mod streams;
 mod subresources;
 mod versions;
 mod watches;
+mod webhooks;

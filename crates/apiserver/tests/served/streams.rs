@@ -12,6 +12,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -42,7 +43,12 @@ async fn kubelet(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
     Ok(response)
 }
 
-async fn start_kubelet(cluster: &Cluster) -> u16 {
+/// Serves what `kubelet` answers, and tells the port.
+pub(crate) async fn serve_kubelet<F, R>(cluster: &Cluster, kubelet: F) -> u16
+where
+    F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
     let serving = cluster.pki.issue_kubelet_serving("n1", &["127.0.0.1".parse().unwrap()], now()).unwrap();
     let (chain, key) = serving.tls().unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -58,7 +64,7 @@ async fn start_kubelet(cluster: &Cluster) -> u16 {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
+            let (acceptor, kubelet) = (acceptor.clone(), kubelet.clone());
             tokio::spawn(async move {
                 let stream = acceptor.accept(stream).await.unwrap();
                 let http = hyper::server::conn::http1::Builder::new();
@@ -73,19 +79,43 @@ async fn start_kubelet(cluster: &Cluster) -> u16 {
 /// A node with a kubelet, and a pod with containers `a` and `waiting` on it.
 pub(crate) async fn start() -> Cluster {
     let cluster = Cluster::start().await;
-    let port = start_kubelet(&cluster).await;
-    let node = json!({"metadata": {"name": "n1"}});
-    cluster.post("/api/v1/nodes", node).await.expect(201);
+    add_pod(&cluster).await;
+    cluster
+}
+
+pub(crate) async fn add_node(cluster: &Cluster, name: &str, port: u16) {
+    cluster.post("/api/v1/nodes", json!({"metadata": {"name": name}})).await.expect(201);
     let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}});
-    cluster.patch("merge", "/api/v1/nodes/n1/status", status).await.expect(200);
+    cluster.patch("merge", &format!("/api/v1/nodes/{name}/status"), status).await.expect(200);
+}
+
+pub(crate) async fn add_pod(cluster: &Cluster) {
+    let port = serve_kubelet(cluster, kubelet).await;
+    add_node(cluster, "n1", port).await;
     let accounts = "/api/v1/namespaces/default/serviceaccounts";
     cluster.post(accounts, json!({"metadata": {"name": "default"}})).await.expect(201);
     let container = |name: &str| json!({"name": name, "image": "i"});
     let pod = json!({"metadata": {"name": "p"},
         "spec": {"nodeName": "n1", "containers": [container("a"), container("waiting")]}});
     cluster.post(PODS, pod).await.expect(201);
-    cluster
+}
+
+/// A connection of its own, as the administrator, for requests that upgrade it.
+pub(crate) async fn connect(cluster: &Cluster) -> TlsStream<TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(cluster.pki.server_ca.certificates()[0].clone()).unwrap();
+    let (chain, key) = cluster.pki.admin.tls().unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .unwrap();
+    let address = cluster.url.trim_start_matches("https://").to_owned();
+    let tcp = TcpStream::connect(&address).await.unwrap();
+    let name = "127.0.0.1".try_into().unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,24 +137,18 @@ async fn an_upgrade_is_spliced_to_the_node() {
     let path = format!("{PODS}/p/exec?container=a&command=sh&command=-c&stdin=true&stdout=true");
     let refused = cluster.post(&path, json!({})).await.expect(400);
     assert_eq!(refused.message(), "Upgrade request required");
+    let text = echo(&cluster, &path).await;
+    assert_eq!(text, "/exec/default/p/a?input=1&output=1&command=sh&command=-cping");
+    cluster.shutdown().await;
+}
 
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(cluster.pki.server_ca.certificates()[0].clone()).unwrap();
-    let (chain, key) = cluster.pki.admin.tls().unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .unwrap();
-    let address = cluster.url.trim_start_matches("https://").to_owned();
-    let tcp = TcpStream::connect(&address).await.unwrap();
-    let name = "127.0.0.1".try_into().unwrap();
-    let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+/// Upgrades, says `ping`, and returns what was heard until the end.
+pub(crate) async fn echo(cluster: &Cluster, path: &str) -> String {
+    let tls = connect(cluster).await;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.unwrap();
     tokio::spawn(connection.with_upgrades());
     let request = Request::post(path)
-        .header("host", address)
+        .header("host", cluster.url.trim_start_matches("https://"))
         .header("connection", "Upgrade")
         .header("upgrade", "SPDY/3.1")
         .body(Full::<Bytes>::default())
@@ -136,11 +160,10 @@ async fn an_upgrade_is_spliced_to_the_node() {
     stream.write_all(b"ping").await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
-    assert_eq!(text, "/exec/default/p/a?input=1&output=1&command=sh&command=-cping");
     drop(stream);
     let rest = response.into_body().collect().await.map(|body| body.to_bytes());
     assert!(rest.is_ok_and(|bytes| bytes.is_empty()));
-    cluster.shutdown().await;
+    text
 }
 
 /// A WebSocket begins with GET and does what POST does.

@@ -34,10 +34,21 @@ async fn events_are_the_same_in_both_groups() {
     cluster.patch("merge", &format!("{CORE}/e"), json!({"message": "said again"})).await.expect(200);
     let read = cluster.get(&format!("{EVENTS}/e")).await.expect(200).json();
     assert_eq!(read["note"], "said again");
-    let patched = cluster.patch("merge", &format!("{EVENTS}/e"), json!({"note": "and again"})).await.expect(200);
-    assert_eq!(patched.json()["note"], "and again");
+    let kept = cluster.patch("merge", &format!("{EVENTS}/e"), json!({"note": "and again"})).await.expect(422).message();
+    assert!(kept.ends_with("message: Invalid value: \"and again\": field is immutable"), "{kept}");
+    let series = json!({"series": {"count": 2, "lastObservedTime": "2026-01-01T00:01:00.000000Z"}});
+    cluster.patch("merge", &format!("{EVENTS}/e"), series).await.expect(200);
     let listed = cluster.get(&format!("{CORE}?fieldSelector=involvedObject.name%3Dp")).await.expect(200).json();
-    assert_eq!(listed["items"][0]["message"], "and again");
+    assert_eq!(
+        (&listed["items"][0]["message"], &listed["items"][0]["series"]["count"]),
+        (&json!("said again"), &json!(2))
+    );
+    let mut old = event("old");
+    old["type"] = json!("Odd");
+    old["deprecatedCount"] = json!(1);
+    let refused = cluster.post(EVENTS, old.clone()).await.expect(422).message();
+    let wanted = "[type: Invalid value: \"\": has invalid value: Odd, count: Invalid value: \"\": needs to be unset]";
+    assert!(refused.ends_with(wanted), "{refused}");
     let unknown = cluster.get(&format!("{EVENTS}?fieldSelector=involvedObject.name%3Dp")).await.expect(400);
     assert_eq!(unknown.message(), "field label not supported: involvedObject.name");
     let strict = cluster.post(&format!("{EVENTS}?fieldValidation=Strict"), json!({"message": "x"})).await.expect(400);

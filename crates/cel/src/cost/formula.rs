@@ -29,6 +29,8 @@ pub(crate) enum Formula {
     ConcatLists,
     TextToBytes,
     BytesToText,
+    /// A number, a flag or a time as text.
+    ScalarToText,
     Quote,
     Format,
     /// `sum`, `min`, `indexOf`, …: looks at each item.
@@ -79,6 +81,12 @@ impl Formula {
             "starts_with_string" | "ends_with_string" => Formula::Affix,
             "string_to_bytes" => Formula::TextToBytes,
             "bytes_to_string" => Formula::BytesToText,
+            "int64_to_string"
+            | "uint64_to_string"
+            | "double_to_string"
+            | "bool_to_string"
+            | "timestamp_to_string"
+            | "duration_to_string" => Formula::ScalarToText,
             "strings_quote" => Formula::Quote,
             "string_format" => Formula::Format,
             "in_list" => Formula::Search,
@@ -103,6 +111,7 @@ impl Formula {
         let size = |index: usize| arguments.get(index).and_then(Value::size).unwrap_or(1);
         match self {
             Formula::Fixed(cost) => *cost,
+            Formula::ScalarToText => 1,
             Formula::Traversal { .. }
             | Formula::TextToBytes
             | Formula::BytesToText

@@ -5,6 +5,9 @@ use super::range::CostRange;
 use super::{FORMAT_PATTERN_MAX, PATTERN, TRAVERSAL};
 use crate::types::Type;
 
+/// The longest text of a number, a flag or a time: a time with its nanoseconds has 30 characters.
+const SCALAR_TEXT_MAX: u64 = 40;
+
 /// What is known of an argument.
 #[derive(Clone, Debug)]
 pub(crate) struct Argument {
@@ -66,6 +69,7 @@ impl Formula {
             Formula::TextToBytes => {
                 sized(passed(0), CostRange { min: size(0).min, max: size(0).max.saturating_mul(4) })
             }
+            Formula::ScalarToText => sized(CostRange::ONE, CostRange { min: 1, max: SCALAR_TEXT_MAX }),
             Formula::BytesToText => sized(passed(0), CostRange { min: size(0).min / 4, max: size(0).max }),
             Formula::Quote => {
                 let (min, max) = (size(0).min.saturating_add(2), size(0).max.saturating_mul(2).saturating_add(2));

@@ -22,8 +22,10 @@ pub(crate) fn member(
     function: String,
     arguments: Vec<Expr>,
 ) -> Parse<Expr> {
+    let is_bind = parser.binds && function == "bind" && matches!(&target.kind, ExprKind::Ident(name) if name == "cel");
     let mut make = Maker { parser, offset };
     match (function.as_str(), arguments.len()) {
+        ("bind", 3) if is_bind => bind(&mut make, arguments),
         ("all", 2) => quantifier(&mut make, target, arguments, true),
         ("exists", 2) => quantifier(&mut make, target, arguments, false),
         ("exists_one" | "existsOne", 2) => exists_one(&mut make, target, arguments),
@@ -85,6 +87,16 @@ fn filter(make: &mut Maker<'_, '_>, range: Expr, arguments: Vec<Expr>) -> Parse<
     make.comprehension(range, name, None, parts)
 }
 
+/// `cel.bind(name, value, body)`.
+fn bind(make: &mut Maker<'_, '_>, arguments: Vec<Expr>) -> Parse<Expr> {
+    let [name, value, body] = exactly(arguments)?;
+    let ExprKind::Ident(variable) = name.kind else {
+        let message = "cel.bind() variable names must be simple identifiers".to_owned();
+        return Err(Mistake { offset: name.offset, message });
+    };
+    make.named(variable, value, body)
+}
+
 /// `target.hasValue() ? optional.of(let variable = target.value() in body) : optional.none()`.
 fn optional_map(make: &mut Maker<'_, '_>, target: Expr, arguments: Vec<Expr>, flat: bool) -> Parse<Expr> {
     let [variable, body] = exactly(arguments)?;
@@ -92,10 +104,7 @@ fn optional_map(make: &mut Maker<'_, '_>, target: Expr, arguments: Vec<Expr>, fl
     let again = make.copy(&target)?;
     let present = make.member(target, "hasValue")?;
     let value = make.member(again, "value")?;
-    let (range, condition) = (make.node(ExprKind::List(Vec::new()))?, make.literal(Literal::Bool(false))?);
-    let step = make.node(ExprKind::Ident(name.clone()))?;
-    let parts = Parts { accumulator: name, initial: value, condition, step, result: body };
-    let mut mapped = make.comprehension(range, "#unused".to_owned(), None, parts)?;
+    let mut mapped = make.named(name, value, body)?;
     if !flat {
         mapped = make.optional("of", vec![mapped])?;
     }
@@ -160,6 +169,14 @@ impl Maker<'_, '_> {
     fn renumber(&mut self, expr: &mut Expr) -> Parse<()> {
         expr.id = self.parser.fresh(self.offset)?;
         expr.children_mut().into_iter().try_for_each(|child| self.renumber(child))
+    }
+
+    /// The body, in which a name means a value: a loop of no rounds whose accumulator is the name.
+    fn named(&mut self, name: String, value: Expr, body: Expr) -> Parse<Expr> {
+        let (range, condition) = (self.node(ExprKind::List(Vec::new()))?, self.literal(Literal::Bool(false))?);
+        let step = self.node(ExprKind::Ident(name.clone()))?;
+        let parts = Parts { accumulator: name, initial: value, condition, step, result: body };
+        self.comprehension(range, "#unused".to_owned(), None, parts)
     }
 
     pub(crate) fn quantifier(&mut self, predicate: Expr, all: bool) -> Parse<Parts> {

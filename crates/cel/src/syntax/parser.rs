@@ -5,9 +5,9 @@
 use super::ast::{Call, Element, Entry, Expr, ExprKind, FieldInit, Literal, Select, Struct, operator};
 use super::lexer::{self, Kind, Token};
 use super::macros;
-use crate::escape::RESERVED;
 use crate::issue::{Issue, Issues};
 use crate::limits::{DEPTH_MAX, NESTING_MAX, NODES_MAX, SOURCE_LENGTH_MAX};
+use api::cel_names::RESERVED;
 
 /// What may begin an operand, as upstream's messages list it.
 const OPERANDS: &str =
@@ -46,7 +46,8 @@ pub(crate) struct Mistake {
 
 pub(crate) type Parse<T> = Result<T, Mistake>;
 
-pub(crate) fn parse(source: &str) -> Result<Parsed, Issues> {
+/// `binds`: whether `cel.bind` is a macro.
+pub(crate) fn parse(source: &str, binds: bool) -> Result<Parsed, Issues> {
     let issue = |offset, message: String| Issues(vec![Issue::at(source, offset, message)]);
     let length = source.chars().count();
     if length > SOURCE_LENGTH_MAX {
@@ -54,7 +55,7 @@ pub(crate) fn parse(source: &str) -> Result<Parsed, Issues> {
         return Err(issue(0, message));
     }
     let tokens = lexer::tokens(source).map_err(|error| issue(error.offset, error.message))?;
-    let mut parser = Parser { tokens, next: 0, ids: 0, nesting: 0 };
+    let mut parser = Parser { tokens, next: 0, ids: 0, nesting: 0, binds };
     match parser.whole() {
         Ok(root) => Ok(Parsed { root, ids: parser.ids }),
         Err(mistake) => Err(issue(mistake.offset, mistake.message)),
@@ -66,6 +67,7 @@ pub(crate) struct Parser<'s> {
     next: usize,
     ids: usize,
     nesting: usize,
+    pub(crate) binds: bool,
 }
 
 impl<'s> Parser<'s> {

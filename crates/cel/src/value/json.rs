@@ -1,8 +1,9 @@
 //! From JSON and back.
 
-use super::{Blob, DurationValue, Key, List, Map, Struct, Text, TimestampValue, Value};
+use super::{Blob, DurationValue, Key, List, Map, Opaque, Struct, Text, TimestampValue, Value};
 use crate::error::EvalError;
 use crate::schema::{Schema, Shape};
+use api::quantity::Quantity;
 use base64::Engine;
 use serde_json::Value as Json;
 
@@ -84,6 +85,7 @@ fn from_text<'v>(text: &'v str, schema: Option<&Schema>) -> Value<'v> {
             TimestampValue::parse(text).or_else(|| TimestampValue::parse_date(text)).map(Value::Timestamp)
         }
         Some(Shape::Duration) => DurationValue::parse(text).map(Value::Duration),
+        Some(Shape::Quantity) => Quantity::parse(text).ok().map(|amount| Value::Opaque(Opaque::Quantity(amount))),
         Some(Shape::Bytes) => {
             let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok();
             bytes.map(|bytes| Value::Bytes(Blob::from(bytes)))

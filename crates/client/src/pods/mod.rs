@@ -59,10 +59,16 @@ pub struct PodView {
     /// What its user says that losing it costs.
     pub deletion_cost: i32,
     pub node: Arc<str>,
+    /// Resource claims that were made for it, as its status names them.
+    pub claims: Box<[Box<str>]>,
+    /// Made by its node of what lies there: it may lead the node to no object of the API.
+    pub is_mirror: bool,
     pub hostname: Box<str>,
     pub spec: Arc<Spec>,
     pub phase: Phase,
     pub ready: Option<Ready>,
+    /// Since when its node knows of it.
+    pub started: Option<Timestamp>,
     pub unscheduled: Option<Box<Unscheduled>>,
     /// Each once, the first one first.
     pub addresses: Box<[IpAddr]>,
@@ -147,6 +153,9 @@ impl PodView {
     /// Calls `visit` with everything that it refers to by name.
     pub fn references(&self, visit: &mut dyn FnMut(Target, &str)) {
         visit(Target::Pod, self.name());
+        for claim in &self.claims {
+            visit(Target::ResourceClaim, claim);
+        }
         for reference in &self.spec.refers {
             match reference {
                 Reference::Named(target, name) => visit(*target, name),

@@ -15,6 +15,7 @@ pub enum Target {
     ConfigMap,
     Claim,
     ServiceAccount,
+    ResourceClaim,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +28,7 @@ pub enum Reference {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Container {
+    pub name: Box<str>,
     pub image: Option<String>,
     pub resources: Option<ResourceRequirements>,
     pub ports: Option<Vec<ContainerPort>>,

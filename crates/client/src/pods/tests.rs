@@ -25,6 +25,7 @@ fn replicas_share_what_their_template_says() {
     assert_eq!((b.name(), &*b.node, &*b.hostname, &*b.key()), ("b", "n2", "b", "d/b"));
     let again = decode(&mut shelf, &replica("c", "n1"));
     assert!(Arc::ptr_eq(&again.node, &a.node));
+    assert_eq!(&*a.spec.containers[0].name, "c");
     let mut other = replica("d", "n1");
     other["spec"]["containers"][0]["image"] = "i:2".into();
     assert!(!Arc::ptr_eq(&decode(&mut shelf, &other).spec, &a.spec));
@@ -41,7 +42,7 @@ fn a_view_says_what_the_pod_does() {
         "metadata": {"namespace": "d", "name": "p", "uid": "u", "finalizers": ["f"], "creationTimestamp": "2026-01-01T00:00:00Z",
             "deletionTimestamp": "2026-01-01T00:01:00Z", "annotations": {"controller.kubernetes.io/pod-deletion-cost": "-5", "x": "y"}},
         "spec": {"priority": 7, "preemptionPolicy": "Never", "schedulingGates": [{"name": "g"}], "subdomain": "s", "containers": []},
-        "status": {"phase": "Failed", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}],
+        "status": {"phase": "Failed", "startTime": "2026-01-01T00:00:10Z", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}],
             "conditions": [
                 {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:30Z"},
                 {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no \"node\""}],
@@ -57,6 +58,7 @@ fn a_view_says_what_the_pod_does() {
         (7, false, true, "s")
     );
     assert_eq!(view.ready.unwrap().since, Some("2026-01-01T00:00:30Z".parse().unwrap()));
+    assert_eq!(view.started, Some("2026-01-01T00:00:10Z".parse().unwrap()));
     assert_eq!(&*view.unscheduled.unwrap().message, "no \"node\"");
 }
 

@@ -63,6 +63,8 @@ struct Metadata<'a> {
 struct Annotations<'a> {
     #[serde(borrow, rename = "controller.kubernetes.io/pod-deletion-cost")]
     deletion_cost: Option<Text<'a>>,
+    #[serde(rename = "kubernetes.io/config.mirror")]
+    mirror: Option<IgnoredAny>,
 }
 
 /// What of a spec is the pod's own.
@@ -84,9 +86,22 @@ struct Status<'a> {
     pod_ip: Option<Text<'a>>,
     #[serde(borrow, rename = "podIPs")]
     pod_ips: List<Address<'a>>,
+    start_time: Option<Time>,
     #[serde(borrow)]
     conditions: List<Condition<'a>>,
     container_statuses: List<Restarts>,
+    #[serde(borrow)]
+    resource_claim_statuses: List<OfClaim<'a>>,
+    #[serde(borrow)]
+    extended_resource_claim_status: Option<OfClaim<'a>>,
+}
+
+/// Where a spec or a status names a resource claim.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfClaim<'a> {
+    #[serde(borrow)]
+    resource_claim_name: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -144,11 +159,15 @@ struct SpecWire<'a> {
     image_pull_secrets: List<Named<'a>>,
     #[serde(borrow)]
     volumes: List<Volume<'a>>,
+    #[serde(borrow)]
+    resource_claims: List<OfClaim<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ContainerWire<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
     image: Option<String>,
     resources: Option<ResourceRequirements>,
     ports: List<k8s_openapi::api::core::v1::ContainerPort>,
@@ -252,11 +271,14 @@ pub(super) fn decode(json: &[u8], shelf: &mut Shelf) -> Result<PodView, serde_js
         deletion: meta.deletion_timestamp.as_ref().map(|time| time.0),
         has_finalizers: meta.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty()),
         deletion_cost: cost.parse().unwrap_or(0),
+        claims: claims(&status),
+        is_mirror: meta.annotations.as_ref().is_some_and(|annotations| annotations.mirror.is_some()),
         node: shelf.nodes.get_or_make(&[node], || Ok::<_, serde_json::Error>(node.into()))?,
         hostname: text(&own.hostname).into(),
         spec,
         phase: phase(text(&status.phase)),
         ready: ready(&status),
+        started: status.start_time.as_ref().map(|time| time.0),
         unscheduled: unscheduled(&status),
         addresses: addresses(&status),
         restarts: restarts.max().unwrap_or(0),
@@ -294,6 +316,11 @@ fn unscheduled(status: &Status<'_>) -> Option<Box<Unscheduled>> {
         message: text(&scheduled.message).into(),
         since: scheduled.last_transition_time.as_ref().map(|time| time.0),
     }))
+}
+
+fn claims(status: &Status<'_>) -> Box<[Box<str>]> {
+    let all = status.resource_claim_statuses.iter().flatten().chain(&status.extended_resource_claim_status);
+    all.filter_map(|own| own.resource_claim_name.as_ref()).map(|name| (*name.0).into()).collect()
 }
 
 fn addresses(status: &Status<'_>) -> Box<[IpAddr]> {
@@ -343,6 +370,7 @@ impl From<SpecWire<'_>> for Spec {
         let refers = references(&wire);
         let containers = |wire: List<ContainerWire<'_>>| {
             let container = |container: ContainerWire<'_>| Container {
+                name: text(&container.name).into(),
                 image: container.image,
                 resources: container.resources,
                 ports: container.ports,
@@ -404,6 +432,9 @@ fn references(wire: &SpecWire<'_>) -> Box<[Reference]> {
         claim.iter().for_each(|name| add(Target::Claim, &name.0));
         let csi = volume.csi.as_ref().and_then(|csi| named(&csi.node_publish_secret_ref));
         csi.iter().for_each(|name| add(Target::Secret, name));
+    }
+    for claim in wire.resource_claims.iter().flatten().filter_map(|claim| claim.resource_claim_name.as_ref()) {
+        add(Target::ResourceClaim, &claim.0);
     }
     let own = volumes().filter(|volume| volume.ephemeral.is_some());
     all.extend(own.map(|volume| Reference::OwnClaim(text(&volume.name).into())));

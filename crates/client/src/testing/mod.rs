@@ -8,7 +8,7 @@ mod matcher;
 mod state;
 mod watch;
 
-use crate::transport::{RawEvents, Request, Transport, Verb, WatchRequest};
+use crate::transport::{Aggregated, ForeignRead, RawEvents, Request, Transport, Verb, WatchRequest};
 use crate::typed::Client;
 use api::{Kind, Status};
 use async_trait::async_trait;
@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 type Fault = Box<dyn Fn(&Request) -> Option<Status> + Send + Sync>;
+type ForeignAnswer = Box<dyn Fn(&ForeignRead) -> Result<Option<Value>, Status> + Send + Sync>;
 type Lag = Box<dyn Fn(&str, u64) -> Duration + Send + Sync>;
 
 /// The server. Its clock follows tokio's, so that `start_paused` tests own the time. Clones are the same server.
@@ -39,6 +40,8 @@ struct Inner {
     fault: Mutex<Option<Fault>>,
     lag: Mutex<Option<Lag>>,
     calls: Mutex<BTreeMap<String, u64>>,
+    aggregated: Mutex<Vec<Aggregated>>,
+    foreign: Mutex<Option<ForeignAnswer>>,
 }
 
 /// The time at which every test's server starts.
@@ -53,6 +56,8 @@ impl Fake {
             fault: Mutex::default(),
             lag: Mutex::default(),
             calls: Mutex::default(),
+            aggregated: Mutex::default(),
+            foreign: Mutex::default(),
         };
         let fake = Fake { inner: Arc::new(inner) };
         (fake.clone(), Client::new(Arc::new(fake)))
@@ -68,6 +73,16 @@ impl Fake {
     /// Answers requests for which `fault` returns a status with that status.
     pub fn set_fault(&self, fault: impl Fn(&Request) -> Option<Status> + Send + Sync + 'static) {
         *self.inner.fault.lock() = Some(Box::new(fault));
+    }
+
+    /// What other servers serve behind this one: their objects are kept here as any others.
+    pub fn set_aggregated(&self, aggregated: Vec<Aggregated>) {
+        *self.inner.aggregated.lock() = aggregated;
+    }
+
+    /// What other servers answer to a `ForeignRead`; without it, none serves anything.
+    pub fn set_foreign(&self, answer: impl Fn(&ForeignRead) -> Result<Option<Value>, Status> + Send + Sync + 'static) {
+        *self.inner.foreign.lock() = Some(Box::new(answer));
     }
 
     pub fn clear_fault(&self) {
@@ -166,5 +181,17 @@ impl Transport for Fake {
 
     async fn watch(&self, request: WatchRequest) -> Result<RawEvents, Status> {
         watch::open(self.inner.clone(), &request)
+    }
+
+    async fn aggregated(&self) -> Result<Vec<Aggregated>, Status> {
+        Ok(self.inner.aggregated.lock().clone())
+    }
+
+    async fn read_foreign(&self, read: ForeignRead) -> Result<Option<Bytes>, Status> {
+        tokio::task::yield_now().await;
+        let Some(answer) = self.inner.foreign.lock().as_ref().map(|own| own(&read)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        serde_json::to_vec(&answer).map(|json| Some(Bytes::from(json))).map_err(Status::internal)
     }
 }

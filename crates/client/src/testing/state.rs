@@ -59,6 +59,13 @@ impl State {
     pub(super) fn answer(&mut self, request: &Request, now: Timestamp) -> Result<Value, Status> {
         match (request.verb, request.subresource) {
             (Verb::Get, None) => self.found(request).map(|object| (*object).clone()),
+            (Verb::Get, Some(Subresource::Scale)) => self.found(request).map(|object| scale(&object)),
+            (Verb::Update, Some(Subresource::Scale)) => {
+                let mut new = (*self.found(request)?).clone();
+                new["spec"]["replicas"] = body(request)?["spec"]["replicas"].clone();
+                let object = Request { subresource: None, ..request.clone() };
+                self.update(&object, new).map(|object| scale(&object))
+            }
             (Verb::List, None) => self.list(request),
             (Verb::Create, None) => self.create(request, now),
             (Verb::Create, Some(Subresource::Binding)) => self.bind(request, now),
@@ -272,6 +279,21 @@ impl State {
 
 fn body(request: &Request) -> Result<Value, Status> {
     serde_json::from_slice(&request.body).map_err(|error| Status::bad_request(format!("decoding the body: {error}")))
+}
+
+/// Of an object whose selector is one of labels.
+fn scale(object: &Value) -> Value {
+    let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let terms =
+        labels.into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+    let meta = &object["metadata"];
+    json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale",
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+        "spec": {"replicas": object.pointer("/spec/replicas")},
+        "status": {"replicas": object.pointer("/status/replicas").cloned().unwrap_or(0.into()),
+            "selector": terms.collect::<Vec<_>>().join(",")},
+    })
 }
 
 fn options(request: &Request) -> Result<meta::DeleteOptions, Status> {

@@ -53,7 +53,7 @@ impl Reconcile for Dns {
             Some(service) => (groups(&self.nodes.list()), meta(key, service)),
             None => (BTreeMap::new(), ObjectMeta::default()),
         };
-        service::write(ctx, slices::changes(&existing, wanted, &meta)).await?;
+        service::write(ctx, slices::changes(&existing, wanted, &meta, slices::ENDPOINTS_MAX)).await?;
         Ok(Action::Done)
     }
 }

@@ -4,6 +4,7 @@ mod backend;
 pub(crate) mod dns;
 pub(crate) mod legacy;
 mod members;
+pub(crate) mod mirror;
 pub(crate) mod service;
 mod slices;
 

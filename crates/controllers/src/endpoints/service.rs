@@ -73,7 +73,7 @@ impl Reconcile for Services {
             Some((service, pods)) => {
                 let zone =
                     |node: &str| self.nodes.get("", node).and_then(|n| crate::labels(&n.metadata).get(ZONE).cloned());
-                slices::changes(&existing, groups(&service, &pods, &zone), &meta(&service))
+                slices::changes(&existing, groups(&service, &pods, &zone), &meta(&service), slices::ENDPOINTS_MAX)
             }
         };
         write(ctx, changes).await?;

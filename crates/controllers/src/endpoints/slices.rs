@@ -1,8 +1,8 @@
 //! Endpoints into slices, with as few writes as can be. Pure.
 //!
-//! Invariants: a slice's endpoints share address type and ports; at most `ENDPOINTS_MAX` are in one; an endpoint that
-//! stays is not moved to another slice. New endpoints go where a slice is written anyway, then into the fullest that
-//! takes them all; a slice that is not needed any more becomes one that is, before it is deleted.
+//! Invariants: a slice's endpoints share address type and ports; no slice is filled beyond what its maker allows; an
+//! endpoint that stays is not moved to another slice. New endpoints go where a slice is written anyway, then into the
+//! fullest that takes them all; a slice that is not needed any more becomes one that is, before it is deleted.
 
 use super::backend::Port;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Upstream's default: a change of one endpoint sends one slice to every node.
-const ENDPOINTS_MAX: usize = 100;
+pub(super) const ENDPOINTS_MAX: usize = 100;
 
 pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
@@ -44,16 +44,18 @@ struct Kept<'a> {
 }
 
 impl Kept<'_> {
-    fn room(&self) -> usize {
-        ENDPOINTS_MAX.saturating_sub(self.endpoints.len())
+    fn room(&self, endpoints_max: usize) -> usize {
+        endpoints_max.saturating_sub(self.endpoints.len())
     }
 }
 
-/// From the slices there are to the groups wanted. New slices are made like `meta`, whose labels and owners all get.
+/// From the slices there are to the groups wanted, with at most `endpoints_max` in one. New slices are made like
+/// `meta`, whose labels and owners all get, and its annotations, if it says which.
 pub(super) fn changes(
     existing: &[Arc<EndpointSlice>],
     mut wanted: BTreeMap<Group, Endpoints>,
     meta: &ObjectMeta,
+    endpoints_max: usize,
 ) -> Changes {
     let mut kept: BTreeMap<Group, Vec<Kept<'_>>> = BTreeMap::new();
     let mut spare: Vec<&Arc<EndpointSlice>> = Vec::new();
@@ -70,7 +72,7 @@ pub(super) fn changes(
     let (mut changes, mut new) = (Changes::default(), Vec::new());
     for (group, endpoints) in wanted {
         let mut kept = kept.remove(&group).unwrap_or_default();
-        let more = pack(&mut kept, endpoints.into_values().collect());
+        let more = pack(&mut kept, endpoints.into_values().collect(), endpoints_max);
         new.extend(more.into_iter().map(|endpoints| (group.clone(), endpoints)));
         let some = kept.iter().any(|slice| !slice.endpoints.is_empty()) || new.iter().any(|(of, _)| *of == group);
         // A group without endpoints has one slice that says so.
@@ -101,22 +103,22 @@ pub(super) fn changes(
 }
 
 /// Finds room for new endpoints; those of slices yet to be made.
-fn pack(kept: &mut [Kept<'_>], mut rest: Vec<Endpoint>) -> Vec<Vec<Endpoint>> {
+fn pack(kept: &mut [Kept<'_>], mut rest: Vec<Endpoint>, endpoints_max: usize) -> Vec<Vec<Endpoint>> {
     kept.sort_by_key(|slice| Reverse(slice.endpoints.len()));
     for slice in kept.iter_mut().filter(|slice| slice.touched) {
-        let left = rest.split_off(rest.len().min(slice.room()));
+        let left = rest.split_off(rest.len().min(slice.room(endpoints_max)));
         slice.endpoints.append(&mut rest);
         rest = left;
     }
     let mut new = Vec::new();
     while !rest.is_empty() {
-        let fits = |slice: &&mut Kept<'_>| !slice.touched && slice.room() >= rest.len();
+        let fits = |slice: &&mut Kept<'_>| !slice.touched && slice.room(endpoints_max) >= rest.len();
         if let Some(slice) = kept.iter_mut().find(fits) {
             slice.touched = true;
             slice.endpoints.append(&mut rest);
             break;
         }
-        let left = rest.split_off(rest.len().min(ENDPOINTS_MAX));
+        let left = rest.split_off(rest.len().min(endpoints_max));
         new.push(rest);
         rest = left;
     }
@@ -124,15 +126,25 @@ fn pack(kept: &mut [Kept<'_>], mut rest: Vec<Endpoint>) -> Vec<Vec<Endpoint>> {
 }
 
 fn is_like(slice: &ObjectMeta, meta: &ObjectMeta) -> bool {
-    slice.labels == meta.labels && slice.owner_references == meta.owner_references
+    let annotated = |wanted: &BTreeMap<String, String>| slice.annotations.iter().flatten().eq(wanted);
+    let same = meta.annotations.as_ref().is_none_or(annotated);
+    slice.labels == meta.labels && slice.owner_references == meta.owner_references && same
 }
 
 fn written(original: &EndpointSlice, endpoints: Vec<Endpoint>, meta: &ObjectMeta) -> EndpointSlice {
     let mut slice = original.clone();
     slice.metadata.labels.clone_from(&meta.labels);
     slice.metadata.owner_references.clone_from(&meta.owner_references);
+    if meta.annotations.is_some() {
+        slice.metadata.annotations = annotations(meta);
+    }
     slice.endpoints = Some(endpoints);
     slice
+}
+
+/// Those that are wanted; none are written as none.
+fn annotations(meta: &ObjectMeta) -> Option<BTreeMap<String, String>> {
+    meta.annotations.clone().filter(|annotations| !annotations.is_empty())
 }
 
 fn is_of(slice: &EndpointSlice, (address_type, ports): &Group) -> bool {
@@ -163,7 +175,7 @@ fn ports(ports: &[Port]) -> Vec<EndpointPort> {
 
 fn new_slice(group: &Group, endpoints: Vec<Endpoint>, meta: &ObjectMeta) -> EndpointSlice {
     EndpointSlice {
-        metadata: meta.clone(),
+        metadata: ObjectMeta { annotations: annotations(meta), ..meta.clone() },
         address_type: group.0.to_owned(),
         endpoints: Some(endpoints),
         ports: Some(ports(&group.1)),
@@ -186,7 +198,7 @@ mod tests {
 
     /// Applies changes as a server would; how many slices were created, updated and deleted.
     fn apply(existing: &mut Vec<Arc<EndpointSlice>>, wanted: BTreeMap<Group, Endpoints>) -> (usize, usize, usize) {
-        let changes = changes(existing, wanted, &ObjectMeta::default());
+        let changes = changes(existing, wanted, &ObjectMeta::default(), ENDPOINTS_MAX);
         let counts = (changes.create.len(), changes.update.len(), changes.delete.len());
         let gone: Vec<_> = changes.delete.iter().map(|slice| slice.metadata.name.clone()).collect();
         let updated: Vec<_> = changes.update.iter().map(|slice| slice.metadata.name.clone()).collect();

@@ -38,10 +38,26 @@ pub(super) struct Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
     pub(super) uid: Key,
-    /// `None`: a kind that is not known here.
-    pub(super) def: Option<&'static ResourceDef>,
+    kind: OwnerKind,
     pub(super) name: Box<str>,
     pub(super) blocks: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum OwnerKind {
+    Known(&'static ResourceDef),
+    /// Group and kind: it may be defined yet.
+    Unknown(Box<(String, String)>),
+}
+
+impl Reference {
+    /// `None`: a kind that is not known here.
+    pub(super) fn def(&self) -> Option<&'static ResourceDef> {
+        match &self.kind {
+            OwnerKind::Known(def) => Some(def),
+            OwnerKind::Unknown(_) => None,
+        }
+    }
 }
 
 /// An owner's state, as far as one of its dependents is concerned.
@@ -95,13 +111,19 @@ impl Entry {
 #[derive(Default)]
 pub(super) struct Graph {
     entries: HashMap<Key, Entry>,
+    /// Kinds that users have added and that are served.
+    custom: Vec<&'static ResourceDef>,
 }
 
 /// The built-in row of a kind, of whatever version.
-fn resolve(owner: &OwnerReference) -> Option<&'static ResourceDef> {
-    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+fn builtin(group: &str, kind: &str) -> Option<&'static ResourceDef> {
     let mut defs = api::object::builtin().iter().map(|row| row.def());
-    defs.find(|def| def.kind == owner.kind && def.group == group)
+    defs.find(|def| def.kind == kind && def.group == group)
+}
+
+/// Whether two rows are one kind, maybe of two versions.
+pub(super) fn is_one_kind(one: &ResourceDef, other: &ResourceDef) -> bool {
+    one.group == other.group && one.plural == other.plural
 }
 
 pub(super) fn ending(meta: &Meta) -> Ending {
@@ -114,10 +136,15 @@ pub(super) fn ending(meta: &Meta) -> Ending {
 }
 
 impl Node {
-    fn new(def: &'static ResourceDef, meta: &Meta, key: impl Fn(&str) -> Key) -> Node {
+    fn new(
+        def: &'static ResourceDef,
+        meta: &Meta,
+        key: impl Fn(&str) -> Key,
+        kind: impl Fn(&OwnerReference) -> OwnerKind,
+    ) -> Node {
         let reference = |owner: &OwnerReference| Reference {
             uid: key(&owner.uid),
-            def: resolve(owner),
+            kind: kind(owner),
             name: owner.name.as_str().into(),
             blocks: owner.block_owner_deletion == Some(true),
         };
@@ -155,14 +182,65 @@ impl Graph {
         self.entries.get_key_value(uid).map_or_else(|| uid.into(), |(uid, _)| uid.clone())
     }
 
+    fn kind(&self, owner: &OwnerReference) -> OwnerKind {
+        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+        let mut custom = self.custom.iter().copied();
+        let known =
+            builtin(group, &owner.kind).or_else(|| custom.find(|def| def.kind == owner.kind && def.group == group));
+        known.map_or_else(|| OwnerKind::Unknown(Box::new((group.to_owned(), owner.kind.clone()))), OwnerKind::Known)
+    }
+
+    /// Whether objects of the kind can be asked for.
+    pub(super) fn serves(&self, def: &ResourceDef) -> bool {
+        builtin(def.group, def.kind).is_some() || self.custom.iter().any(|own| is_one_kind(own, def))
+    }
+
+    /// A kind that users have added, or serve in another version now; the uids that are to be looked at, as they name
+    /// owners of it.
+    pub(super) fn learn(&mut self, def: &'static ResourceDef) -> Vec<Key> {
+        // While it was not, those who name owners of it were left alone.
+        let was_served = self.serves(def);
+        self.custom.retain(|own| !is_one_kind(own, def));
+        self.custom.push(def);
+        let mut look = Vec::new();
+        for (uid, entry) in &mut self.entries {
+            let Presence::There(node) = &mut entry.presence else { continue };
+            if is_one_kind(node.def, def) {
+                node.def = def;
+            }
+            for owner in &mut node.owners {
+                let is_of_it = match &owner.kind {
+                    OwnerKind::Known(known) => is_one_kind(known, def),
+                    OwnerKind::Unknown(named) => named.0 == def.group && named.1 == def.kind,
+                };
+                if is_of_it {
+                    let is_new = !was_served || matches!(owner.kind, OwnerKind::Unknown(_));
+                    look.extend(is_new.then(|| uid.clone()));
+                    owner.kind = OwnerKind::Known(def);
+                }
+            }
+        }
+        look
+    }
+
+    /// A kind that can be asked for no more.
+    pub(super) fn unlearn(&mut self, def: &ResourceDef) {
+        self.custom.retain(|own| !is_one_kind(own, def));
+    }
+
     pub(super) fn get(&self, uid: &str) -> Option<Node> {
         self.node(uid).cloned()
+    }
+
+    /// Whether the object was there, and is no more.
+    pub(super) fn is_gone(&self, uid: &str) -> bool {
+        self.entries.get(uid).is_some_and(|entry| matches!(entry.presence, Presence::Gone))
     }
 
     /// What is known of an owner that `node` names.
     pub(super) fn owner(&self, node: &Node, reference: &Reference) -> Owner {
         let is_named = |owner: &Node| {
-            let def = reference.def.filter(|def| def.kind == owner.def.kind && def.group == owner.def.group);
+            let def = reference.def().filter(|def| def.kind == owner.def.kind && def.group == owner.def.group);
             let namespace = def.and_then(|def| node.owners_namespace(def));
             namespace == Some(&*owner.namespace) && owner.name == reference.name
         };
@@ -211,7 +289,7 @@ impl Graph {
             return Vec::new();
         }
         let uid = self.key(uid);
-        let new = Node::new(def, meta, |uid| self.key(uid));
+        let new = Node::new(def, meta, |uid| self.key(uid), |owner| self.kind(owner));
         let entry = self.entries.entry(uid.clone()).or_insert_with(Entry::unknown);
         let old = std::mem::replace(&mut entry.presence, Presence::There(new.clone()));
         let (old_owners, old_ending) = match old {
@@ -263,7 +341,7 @@ impl Graph {
     pub(super) fn list_begins(&mut self, def: &ResourceDef) {
         for entry in self.entries.values_mut() {
             if let Presence::There(node) = &mut entry.presence
-                && std::ptr::eq(node.def, def)
+                && is_one_kind(node.def, def)
             {
                 node.listed = false;
             }
@@ -272,7 +350,7 @@ impl Graph {
 
     /// They were; the uids that are to be looked at, as what was not told of is gone.
     pub(super) fn list_ends(&mut self, def: &ResourceDef) -> Vec<Key> {
-        let is_gone = |node: &Node| std::ptr::eq(node.def, def) && !node.listed;
+        let is_gone = |node: &Node| is_one_kind(node.def, def) && !node.listed;
         let gone: Vec<Key> = self.entries.keys().filter(|uid| self.node(uid).is_some_and(is_gone)).cloned().collect();
         gone.iter().flat_map(|uid| self.remove(uid)).collect()
     }

@@ -1,8 +1,11 @@
 //! Garbage: objects whose owners are gone are deleted, and owners wait for theirs or let them go, as their deletion asks.
 //!
-//! One graph over all kinds, fed by watches; keys are uids. Invariants: nothing is deleted because a watch lags: an
+//! One graph over all kinds, also those that users add and other servers serve, fed by watches; keys are uids. Invariants: nothing is deleted because a watch lags: an
 //! owner that the graph does not have is asked for at the server, and so is every object before it is changed.
 
+mod aggregated;
+mod custom;
+mod followed;
 mod graph;
 mod objects;
 
@@ -10,10 +13,11 @@ use crate::follow::{Told, follow};
 use crate::table::Start;
 use api::resource::{ResourceDef, Verbs};
 use async_trait::async_trait;
+use client::Transport;
 use graph::{Ending, FOREGROUND, Graph, Node, ORPHAN, Owner, Reference, Verdict};
 use k8s_openapi::api::core::v1::ObjectReference;
 use parking_lot::Mutex;
-use reconcile::{Action, Context, Controller, Error, Key, Reconcile, Severity, in_batches};
+use reconcile::{Action, Context, Controller, Error, Feed, Key, Reconcile, Severity, in_batches};
 use std::sync::Arc;
 
 /// Kinds of which nothing is owned and that come in crowds.
@@ -26,32 +30,43 @@ pub(crate) fn controller(start: &Start) -> Controller {
     let mut controller = Controller::new("garbage-collector", Garbage { graph: graph.clone() }).workers(WORKERS);
     for def in kinds() {
         let (transport, graph) = (start.client.transport().clone(), graph.clone());
-        controller = controller.source(move |mut feed| async move {
-            follow(transport, def, move |told| {
-                let mut graph = graph.lock();
-                let look = match told {
-                    Told::Listing => {
-                        graph.list_begins(def);
-                        Vec::new()
-                    }
-                    Told::Is(meta) => graph.set(def, &meta),
-                    Told::Gone(uid) => graph.remove(&uid),
-                    Told::Listed => {
-                        feed.started();
-                        graph.list_ends(def)
-                    }
-                    Told::NotServed => {
-                        feed.started();
-                        Vec::new()
-                    }
-                };
-                drop(graph);
-                look.into_iter().for_each(|uid| feed.add(uid));
-            })
-            .await;
-        });
+        controller = controller.source(move |feed| follow_kind(transport, def, graph, feed));
     }
-    controller
+    let (client, own) = (start.client.clone(), graph.clone());
+    controller = controller.source(move |feed| custom::follow_all(client, own, feed));
+    let client = start.client.clone();
+    controller.source(move |feed| aggregated::follow_all(client, graph, feed))
+}
+
+/// Keeps the graph's objects of one kind current, for as long as it is polled.
+async fn follow_kind(
+    transport: Arc<dyn Transport>,
+    def: &'static ResourceDef,
+    graph: Arc<Mutex<Graph>>,
+    mut feed: Feed,
+) {
+    follow(transport, def, move |told| {
+        let mut graph = graph.lock();
+        let look = match told {
+            Told::Listing => {
+                graph.list_begins(def);
+                Vec::new()
+            }
+            Told::Is(meta) => graph.set(def, &meta),
+            Told::Gone(uid) => graph.remove(&uid),
+            Told::Listed => {
+                feed.started();
+                graph.list_ends(def)
+            }
+            Told::NotServed => {
+                feed.started();
+                Vec::new()
+            }
+        };
+        drop(graph);
+        look.into_iter().for_each(|uid| feed.add(uid));
+    })
+    .await;
 }
 
 fn kinds() -> impl Iterator<Item = &'static ResourceDef> {
@@ -100,7 +115,9 @@ impl Garbage {
     }
 
     async fn owner(&self, ctx: &Context, uid: &Key, node: &Node, reference: &Reference) -> Result<Owner, Error> {
-        let Some(def) = reference.def else {
+        let served =
+            reference.def().filter(|def| self.graph.lock().serves(def) || self.graph.lock().is_gone(&reference.uid));
+        let Some(def) = served else {
             // It may well be there; only what is certainly gone counts as gone.
             tracing::debug!(kind = node.def.kind, name = &*node.name, "an owner of an unknown kind");
             return Ok(Owner::There);

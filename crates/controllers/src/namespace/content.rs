@@ -1,14 +1,14 @@
 //! Deleting all that is in a namespace, and counting what is left.
 
 use crate::follow::{ListMeta, Listed, is_not_served};
-use api::Kind;
 use api::resource::{ResourceDef, Verbs};
-use client::{Client, ListOptions, Request, Verb};
+use api::{Kind, Reason};
+use client::{Aggregated, Client, Foreign, ListOptions, Request, Verb};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
 use reconcile::Error;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is left, by resource and by finalizer, and what could not be deleted.
 #[derive(Debug, Default)]
@@ -16,11 +16,13 @@ pub(super) struct Remaining {
     pub(super) objects: BTreeMap<String, usize>,
     pub(super) finalizers: BTreeMap<String, usize>,
     pub(super) failures: Vec<Error>,
+    /// Why it is not known of what else there may be objects.
+    pub(super) undiscovered: Option<String>,
 }
 
 impl Remaining {
     pub(super) fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.failures.is_empty()
+        self.objects.is_empty() && self.failures.is_empty() && self.undiscovered.is_none()
     }
 }
 
@@ -31,23 +33,75 @@ const COUNTED_MAX: usize = 500;
 /// network policy before all).
 pub(super) async fn delete(client: &Client, namespace: &str) -> Remaining {
     let mut remaining = Remaining::default();
-    delete_kind(client, &Pod::DEF, namespace, &mut remaining).await;
+    delete_kind(client, Sort::own(&Pod::DEF), namespace, &mut remaining).await;
     if !remaining.is_empty() {
         return remaining;
     }
     let defs = api::object::stored().map(|row| row.def());
     for def in defs.filter(|def| def.namespaced() && def.verbs == Verbs::Full) {
-        delete_kind(client, def, namespace, &mut remaining).await;
+        delete_kind(client, Sort::own(def), namespace, &mut remaining).await;
     }
     match custom_kinds(client).await {
         Ok(defs) => {
             for def in defs {
-                delete_kind(client, def, namespace, &mut remaining).await;
+                delete_kind(client, Sort::own(def), namespace, &mut remaining).await;
             }
         }
         Err(error) => remaining.failures.push(error),
     }
+    match client.transport().aggregated().await {
+        Ok(all) => delete_foreign(client, all, namespace, &mut remaining).await,
+        Err(status) => remaining.undiscovered = Some(status.message),
+    }
     remaining
+}
+
+/// A kind, and how its objects can be got rid of.
+#[derive(Clone, Copy)]
+struct Sort {
+    def: &'static ResourceDef,
+    /// All at once, or else one by one.
+    in_one: bool,
+    is_listed: bool,
+}
+
+impl Sort {
+    fn own(def: &'static ResourceDef) -> Sort {
+        Sort { def, in_one: true, is_listed: true }
+    }
+
+    /// `None`: nothing of it can be deleted.
+    fn foreign(kind: &Foreign) -> Option<Sort> {
+        let may = |verb: &str| kind.verbs.iter().any(|own| own == verb);
+        let (in_one, is_listed) = (may("deletecollection"), may("list"));
+        let deletes = kind.def.namespaced() && may("delete") && (in_one || is_listed);
+        deletes.then_some(Sort { def: kind.def, in_one, is_listed })
+    }
+}
+
+/// What other servers serve, each kind in the preferred of its versions; who does not answer is told of.
+async fn delete_foreign(client: &Client, all: Vec<Aggregated>, namespace: &str, remaining: &mut Remaining) {
+    let (mut seen, mut stale) = (BTreeSet::new(), Vec::new());
+    for served in all {
+        let Some(kinds) = served.kinds else {
+            stale.push(served.group_version);
+            continue;
+        };
+        for sort in kinds.iter().filter_map(Sort::foreign) {
+            if seen.insert((sort.def.group, sort.def.plural)) {
+                delete_kind(client, sort, namespace, remaining).await;
+            }
+        }
+    }
+    if !stale.is_empty() {
+        stale.sort();
+        let each = stale.iter().map(|own| format!("{own}: stale GroupVersion discovery: {own}")).collect::<Vec<_>>();
+        remaining.undiscovered = Some(format!(
+            "Discovery failed for some groups, {} failing: unable to retrieve the complete list of server APIs: {}",
+            stale.len(),
+            each.join(", ")
+        ));
+    }
 }
 
 /// Those that users have added and whose objects live in namespaces.
@@ -66,8 +120,9 @@ async fn custom_kinds(client: &Client) -> Result<Vec<&'static ResourceDef>, Erro
 }
 
 /// One kind's trouble is noted, and does not keep the others.
-async fn delete_kind(client: &Client, def: &'static ResourceDef, namespace: &str, remaining: &mut Remaining) {
-    match delete_all(client, def, namespace).await {
+async fn delete_kind(client: &Client, sort: Sort, namespace: &str, remaining: &mut Remaining) {
+    let def = sort.def;
+    match delete_all(client, sort, namespace).await {
         Ok(left) if left.items.is_empty() => {}
         Ok(left) => {
             let count = left.items.len() + left.metadata.remaining_item_count;
@@ -81,9 +136,11 @@ async fn delete_kind(client: &Client, def: &'static ResourceDef, namespace: &str
     }
 }
 
-async fn delete_all(client: &Client, def: &'static ResourceDef, namespace: &str) -> Result<Listed, Error> {
-    let listed = list(client, def, namespace).await?;
-    if listed.items.is_empty() {
+async fn delete_all(client: &Client, sort: Sort, namespace: &str) -> Result<Listed, Error> {
+    let Sort { def, in_one, is_listed } = sort;
+    let nothing = || Listed { items: Vec::new(), metadata: ListMeta::default() };
+    let listed = if is_listed { list(client, def, namespace).await? } else { nothing() };
+    if is_listed && listed.items.is_empty() {
         return Ok(listed);
     }
     let options = DeleteOptions {
@@ -95,9 +152,19 @@ async fn delete_all(client: &Client, def: &'static ResourceDef, namespace: &str)
     let body =
         serde_json::to_vec(&options).map_err(|error| Error::Invalid(format!("encoding delete options: {error}")))?;
     let what = format!("deleting all {} of {namespace}", def.plural);
-    let request = Request::new(Verb::DeleteCollection, def, namespace, "").body(body);
-    client.call(request).await.map_err(Error::api(what))?;
-    list(client, def, namespace).await
+    if in_one {
+        let request = Request::new(Verb::DeleteCollection, def, namespace, "").body(body);
+        client.call(request).await.map_err(Error::api(what))?;
+    } else {
+        for object in &listed.items {
+            let request = Request::new(Verb::Delete, def, namespace, &object.metadata.name).body(body.clone());
+            match client.call(request).await {
+                Err(status) if status.reason != Reason::NotFound => return Err(Error::Api { what, status }),
+                _ => {}
+            }
+        }
+    }
+    if is_listed { list(client, def, namespace).await } else { Ok(nothing()) }
 }
 
 async fn list(client: &Client, def: &'static ResourceDef, namespace: &str) -> Result<Listed, Error> {

@@ -24,7 +24,13 @@ pub(super) fn of(namespace: &Namespace, remaining: &Remaining, now: Timestamp) -
         format!("Failed to delete all resource types, {} remaining: {}", texts.len(), texts.join(", "))
     });
     let states = [
-        ("NamespaceDeletionDiscoveryFailure", None, "", "ResourcesDiscovered", "All resources successfully discovered"),
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            remaining.undiscovered.clone(),
+            "DiscoveryFailed",
+            "ResourcesDiscovered",
+            "All resources successfully discovered",
+        ),
         (
             "NamespaceDeletionGroupVersionParsingFailure",
             None,

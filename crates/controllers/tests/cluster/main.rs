@@ -1,9 +1,13 @@
 //! What a cluster's controllers do together, against an in-memory server: the world after things have settled.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
+mod autoscalers;
 mod budgets;
 mod garbage;
+mod migrations;
+mod mirrors;
 mod namespaces;
+mod protection;
 mod requests;
 mod services;
 

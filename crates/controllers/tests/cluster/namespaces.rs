@@ -3,6 +3,7 @@
 use crate::{Cluster, names};
 use api::Subresource;
 use api::k8s_openapi::api::core::v1::{ConfigMap, Namespace, NamespaceCondition, Pod, ServiceAccount};
+use client::Foreign;
 use serde_json::json;
 use std::time::Duration;
 
@@ -119,6 +120,73 @@ async fn a_kind_that_cannot_be_deleted_is_told_and_tried_again() {
     assert_eq!((failure.status.as_str(), failure.reason.as_deref()), ("True", Some("ContentDeletionFailed")));
     assert!(failure.message.unwrap().contains("no"));
     assert!(cluster.get::<ServiceAccount>("dev", "default").is_none(), "other kinds are not held back by one");
+    cluster.fake.clear_fault();
+    cluster.settle().await;
+    assert!(cluster.get::<Namespace>("", "dev").is_none());
+    cluster.stop().await;
+}
+
+/// A kind of another server's, with these verbs.
+fn foreign(plural: &str, verbs: &[&str]) -> Foreign {
+    let (group_version, scope) = (("wardle.example.com", "v1alpha1"), api::resource::Scope::Namespaced);
+    let def = api::custom::foreign_row(group_version, plural, plural, scope).unwrap();
+    Foreign { def, verbs: verbs.iter().map(|&verb| verb.to_owned()).collect() }
+}
+
+async fn put(cluster: &Cluster, kind: &Foreign, namespace: &str, name: &str) {
+    let object = json!({"metadata": {"name": name, "namespace": namespace}}).to_string();
+    let request = client::Request::new(client::Verb::Create, kind.def, namespace, "").body(object);
+    cluster.client.call(request).await.unwrap();
+}
+
+async fn left(cluster: &Cluster, kind: &Foreign) -> Vec<String> {
+    let body = cluster.client.call(client::Request::new(client::Verb::List, kind.def, "", "")).await.unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let items = list["items"].as_array().unwrap().iter();
+    items.map(|own| format!("{}/{}", own["metadata"]["namespace"], own["metadata"]["name"]).replace('"', "")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_of_other_servers_go_with_their_namespace_and_it_waits_for_who_is_away() {
+    let cluster = Cluster::start();
+    let at_once = foreign("flunders", &["create", "delete", "deletecollection", "list"]);
+    let one_by_one = foreign("fischers", &["create", "delete", "list"]);
+    let for_ever = foreign("rocks", &["create", "list"]);
+    let served = |group_version: &str, kinds: Option<Vec<Foreign>>| client::Aggregated {
+        group_version: group_version.to_owned(),
+        kinds,
+    };
+    let all = served("wardle.example.com/v1alpha1", Some(vec![at_once.clone(), one_by_one.clone(), for_ever.clone()]));
+    cluster.fake.set_aggregated(vec![all.clone(), served("away.example.com/v1", None)]);
+    for space in ["dev", "prod"] {
+        namespace(&cluster, space).await;
+        for kind in [&at_once, &one_by_one, &for_ever] {
+            put(&cluster, kind, space, "a").await;
+        }
+        put(&cluster, &one_by_one, space, "b").await;
+    }
+    cluster.settle().await;
+    cluster.delete::<Namespace>("", "dev", None).await;
+    cluster.settle().await;
+    let failure = condition(&cluster, "dev", "NamespaceDeletionDiscoveryFailure");
+    assert_eq!((failure.status.as_str(), failure.reason.as_deref()), ("True", Some("DiscoveryFailed")));
+    assert_eq!(
+        failure.message.unwrap(),
+        "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: \
+         away.example.com/v1: stale GroupVersion discovery: away.example.com/v1"
+    );
+    assert_eq!(left(&cluster, &at_once).await, ["prod/a"], "who is away keeps nobody else");
+    assert_eq!(left(&cluster, &one_by_one).await, ["prod/a", "prod/b"]);
+    assert_eq!(left(&cluster, &for_ever).await, ["dev/a", "prod/a"], "it cannot be deleted, so nobody waits for it");
+    cluster.fake.set_fault(|request| {
+        let refused = request.def.plural == "flunders" && request.verb == client::Verb::List;
+        refused.then(|| api::Status::unavailable("service unavailable"))
+    });
+    cluster.fake.set_aggregated(vec![all]);
+    cluster.settle().await;
+    assert_eq!(condition(&cluster, "dev", "NamespaceDeletionDiscoveryFailure").status, "False");
+    let failure = condition(&cluster, "dev", "NamespaceDeletionContentFailure");
+    assert_eq!((failure.status.as_str(), failure.reason.as_deref()), ("True", Some("ContentDeletionFailed")));
     cluster.fake.clear_fault();
     cluster.settle().await;
     assert!(cluster.get::<Namespace>("", "dev").is_none());

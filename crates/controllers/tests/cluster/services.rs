@@ -243,7 +243,8 @@ async fn pods_that_say_nothing_new_cost_nothing() {
     run(&cluster, "a", "10.42.0.1", true).await;
     cluster.settle().await;
     let runs = |cluster: &Cluster| {
-        let metrics = cluster.handle.metrics().unwrap();
+        let mut metrics = String::new();
+        cluster.handle.metrics()(&mut metrics);
         let line = metrics.lines().find(|line| line.starts_with("sampan_reconcile_total{name=\"endpointslice\"}"));
         line.unwrap().rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
     };

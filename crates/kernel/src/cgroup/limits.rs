@@ -138,9 +138,14 @@ fn or_max(value: i64) -> String {
     if value < 0 { "max".to_owned() } else { value.to_string() }
 }
 
-/// v1 shares as a v2 weight, by the formula of KEP-2254, which kubelet and runc share.
+/// v1 shares as a v2 weight: the ends of both ranges meet, and so do their defaults of 1024 and 100. So a container
+/// that asks for one CPU weighs as much as a service of systemd's. The formula is the one of KEP-2254 since 2025, which
+/// runc (1.3.2) and crun (1.23) have.
 fn weight(shares: u64) -> u64 {
-    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
+    let log = (shares.clamp(2, 262_144) as f64).log2();
+    let weight = 10f64.powf((log * log + 125.0 * log) / 612.0 - 7.0 / 34.0);
+    // Rounded up, but not for what is only the inexactness of the numbers.
+    ((weight - 1e-6).ceil() as u64).clamp(1, 10_000)
 }
 
 #[cfg(test)]
@@ -149,6 +154,6 @@ mod tests {
 
     #[test]
     fn shares_become_weights() {
-        assert_eq!([2, 1024, 262_144, 0].map(weight), [1, 39, 10_000, 1]);
+        assert_eq!([2, 102, 1024, 2048, 262_144, 0, 1 << 40].map(weight), [1, 17, 100, 174, 10_000, 1, 10_000]);
     }
 }

@@ -19,6 +19,12 @@ pub(crate) struct Arguments {
     /// Only kinds in these categories
     #[arg(long, value_delimiter = ',')]
     categories: Vec<String>,
+    /// What is in memory: discovery is asked once per command in any case
+    #[arg(long)]
+    cached: bool,
+    /// Kinds have no managed fields
+    #[arg(long)]
+    show_managed_fields: bool,
     #[arg(long)]
     no_headers: bool,
     /// wide or name
@@ -35,6 +41,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
             "--output {:?} is not available in kubectl api-resources",
             arguments.output
         )));
+    }
+    if !matches!(arguments.sort_by.as_str(), "" | "name" | "kind") {
+        return Err(Failure::message("--sort-by accepts only name or kind"));
     }
     let mut served: Vec<&Served> =
         context.resources.served().await?.iter().filter(|served| arguments.wants(served)).collect();

@@ -3,7 +3,11 @@
 //! Invariant: what was applied last is kept in an annotation, so that a field removed from a manifest is removed from
 //! the object while fields that others set stay.
 
+use super::conflicts;
+use super::last_applied;
 use super::output::Output;
+use super::prune::{self, Pruning};
+use super::recreate::{Removal, recreate};
 use super::server_side;
 use crate::calls::At;
 use crate::context::Context;
@@ -21,8 +25,11 @@ const MANAGER: &str = "kubectl-client-side-apply";
 /// Somebody else wrote between our read and our patch; upstream tries as often.
 const ATTEMPTS_MAX: usize = 5;
 
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
@@ -38,15 +45,49 @@ pub(crate) struct Arguments {
     /// strict, warn or ignore unknown fields
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "strict", default_missing_value = "strict")]
     validate: String,
-    /// Delete and create again what cannot be changed; not built
+    #[command(flatten)]
+    pruning: Pruning,
+    /// With --prune: everything that was applied once, not what a label query says
+    #[arg(long)]
+    all: bool,
+    /// Delete and create again what cannot be changed
     #[arg(long)]
     force: bool,
-    /// Delete what manifests no longer have; not built
+    /// What is deleted: background, foreground or orphan
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "background", default_missing_value = "background")]
+    cascade: String,
+    /// Seconds that what is deleted has to end in; -1 is the object's own
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
+    grace_period: i64,
+    /// How long to wait for what is deleted; 0 is as long as it takes
+    #[arg(long, default_value = "0s")]
+    timeout: String,
+    /// Wait for what is deleted, which --force does anyway
     #[arg(long)]
-    prune: bool,
+    wait: bool,
+    /// Patches are made of builtin facts about kinds in any case
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    openapi_patch: bool,
+    /// With --server-side: the subresource to apply: status, scale
+    #[arg(long, default_value = "", hide_default_value = true)]
+    subresource: String,
     /// Overwrite what others changed
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     overwrite: bool,
+}
+
+/// The annotation's own commands.
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Edit what was applied last
+    #[command(name = "edit-last-applied")]
+    Edit(last_applied::Edit),
+    /// Make what was applied last what a manifest says
+    #[command(name = "set-last-applied")]
+    Set(last_applied::Set),
+    /// Show what was applied last
+    #[command(name = "view-last-applied")]
+    View(last_applied::View),
 }
 
 /// How the server treats unknown fields.
@@ -55,42 +96,45 @@ pub(crate) fn field_validation(text: &str) -> Result<&'static str> {
         "strict" | "true" => Ok("Strict"),
         "warn" => Ok("Warn"),
         "ignore" | "false" => Ok("Ignore"),
-        other => Err(Failure::message(format!("invalid - validate option {other:?}"))),
+        other => Err(Failure::message(format!(
+            "invalid - validate option {other:?}; must be one of: strict (or true), warn, ignore (or false)"
+        ))),
     }
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
-    for (asked, flag) in [
-        (arguments.prune, "apply --prune"),
-        (arguments.force, "apply --force"),
-        (!arguments.overwrite, "apply --overwrite=false"),
-    ] {
-        if asked {
-            return Err(super::unavailable(flag));
-        }
+    match &arguments.command {
+        Some(Command::Edit(arguments)) => return last_applied::edit(context, arguments).await,
+        Some(Command::Set(arguments)) => return last_applied::set(context, arguments).await,
+        Some(Command::View(arguments)) => return last_applied::view(context, arguments).await,
+        None => {}
     }
+    if arguments.force && arguments.server_side.server_side {
+        return Err(Failure::message("--force cannot be used with --server-side"));
+    }
+    if !arguments.subresource.is_empty() && !arguments.server_side.server_side {
+        return Err(Failure::message("--subresource can only be specified for --server-side"));
+    }
+    arguments.pruning.check(&arguments.selector, arguments.all)?;
+    let removal = Removal::parse(&arguments.cascade, arguments.grace_period, &arguments.timeout)?;
+    arguments.write_query()?;
     server_side::check(&arguments.server_side, &arguments.output)?;
     if arguments.files.is_empty() {
         return Err(Failure::message("must specify one of -f and -k"));
     }
     let (mut wanted, mut failures) = target::of_files(context, &arguments.files).await?;
-    if !arguments.selector.is_empty() {
-        let selector =
-            api::selector::Selector::parse(&arguments.selector).map_err(|error| Failure::message(error.to_string()))?;
-        wanted.retain(|wanted| {
-            let labels = wanted.document.object.pointer("/metadata/labels");
-            selector.matches_with(|label| labels?.get(label)?.as_str())
-        });
-    }
+    super::create::retain_selected(&mut wanted, &arguments.selector)?;
     if wanted.is_empty() && failures.is_empty() {
         return Err(Failure::message("no objects passed to apply"));
     }
     for one in &wanted {
         let applied = if arguments.server_side.server_side {
             let (manager, validate) = (&arguments.field_manager, &arguments.validate);
-            server_side::apply(context, &arguments.server_side, &arguments.output, manager, validate, one).await
+            let subresource = &arguments.subresource;
+            server_side::apply(context, &arguments.server_side, &arguments.output, manager, validate, subresource, one)
+                .await
         } else {
-            apply(context, arguments, one).await
+            apply(context, arguments, one, &removal).await
         };
         match applied {
             Err(failure @ (Failure::Closed | Failure::Unreachable { .. })) => return Err(failure),
@@ -98,10 +142,16 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
             Ok(()) => {}
         }
     }
+    // What could not be applied is a reason to keep what it may have replaced.
+    if failures.is_empty() {
+        let doomed = prune::doomed(context, &arguments.pruning, &arguments.selector, &wanted).await?;
+        let (cascade, grace) = (&arguments.cascade, arguments.grace_period);
+        prune::prune(context, &doomed, arguments.output.dry_run, cascade, grace).await?;
+    }
     Failure::of_all(failures)
 }
 
-async fn apply(context: &Context, arguments: &Arguments, wanted: &Wanted) -> Result<()> {
+async fn apply(context: &Context, arguments: &Arguments, wanted: &Wanted, removal: &Removal) -> Result<()> {
     let (target, source) = (&wanted.target, &wanted.document.source);
     if target.name.is_empty() {
         let text = format!("error when retrieving current configuration of {source:?}: resource name may not be empty");
@@ -116,6 +166,13 @@ async fn apply(context: &Context, arguments: &Arguments, wanted: &Wanted) -> Res
         };
         match change(context, arguments, wanted, &modified, current).await {
             Err(Failure::Api(status)) if status.reason == Reason::Conflict && attempt < ATTEMPTS_MAX => {}
+            Err(Failure::Api(status)) if arguments.force && status.reason == Reason::Invalid => {
+                let old = context.get(target.at()).await?;
+                let (dry_run, query) = (arguments.output.dry_run, arguments.write_query()?);
+                let pair = (&old, &modified);
+                let made = recreate(context, target, removal, dry_run, pair, &query, || Ok(())).await?;
+                return arguments.output.tell(context, target, "configured", &made);
+            }
             outcome => return outcome,
         }
     }
@@ -153,6 +210,12 @@ async fn change(
         context.remark(missing_annotation(target))?;
     }
     let (kind, patch) = patch(target, modified, &current)?;
+    if !arguments.overwrite && kind == PatchType::Strategic {
+        overwrites_nobody(target, &patch, &current).map_err(|failure| {
+            let source = &wanted.document.source;
+            failure.while_doing("applying", source)
+        })?;
+    }
     if patch.as_object().is_some_and(Map::is_empty) {
         return arguments.output.tell(context, target, "unchanged", &current);
     }
@@ -202,7 +265,7 @@ fn missing_annotation(target: &Target) -> String {
 }
 
 /// The change from `current` to `modified`: strategic for kinds with a schema, a merge patch for others.
-fn patch(target: &Target, modified: &Value, current: &Value) -> Result<(PatchType, Value)> {
+pub(super) fn patch(target: &Target, modified: &Value, current: &Value) -> Result<(PatchType, Value)> {
     let original = match last_applied(current) {
         Some(text) => crate::calls::decode(text.as_bytes())?,
         None => Value::Null,
@@ -214,6 +277,25 @@ fn patch(target: &Target, modified: &Value, current: &Value) -> Result<(PatchTyp
     };
     let patch = patch.map_err(|error| Failure::message(format!("creating patch for {target}: {error}")))?;
     Ok((kind, patch))
+}
+
+/// Refuses a patch of what others changed since the last time, as upstream does where it may not overwrite: for kinds
+/// with a schema.
+fn overwrites_nobody(target: &Target, patch: &Value, current: &Value) -> Result<()> {
+    let original = match last_applied(current) {
+        Some(text) => crate::calls::decode(text.as_bytes())?,
+        None => json!({}),
+    };
+    let changed = strategic::two_way(target.def.message, original, current.clone())
+        .map_err(|error| Failure::message(error.to_string()))?;
+    if !conflicts::between(target.def.message, patch, &changed) {
+        return Ok(());
+    }
+    Err(Failure::message(format!(
+        "patch:\n{}\nconflicts with changes made from original to current:\n{}\n",
+        crate::print::yaml(patch),
+        crate::print::yaml(&changed)
+    )))
 }
 
 pub(super) fn last_applied(object: &Value) -> Option<&str> {

@@ -1,7 +1,8 @@
 //! `cordon` and `uncordon`: whether new pods may come to a node.
 
-use super::output::Output;
-use crate::calls::At;
+use super::drain::node;
+use super::output::DryRun;
+use crate::calls::{At, Selection, name_of};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::target::Target;
@@ -14,46 +15,61 @@ use serde_json::{Value, json};
 pub(crate) struct Arguments {
     /// Nodes
     nodes: Vec<String>,
-    #[command(flatten)]
-    output: Output,
+    /// none, client (print what would be sent) or server (ask without writing)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "none", default_missing_value = "unchanged", value_parser = super::output::dry_run)]
+    dry_run: DryRun,
     /// A label query
-    #[arg(short = 'l', long, default_value = "")]
+    #[arg(short = 'l', long, default_value = "", hide_default_value = true)]
     selector: String,
 }
 
-pub(crate) async fn run(context: &Context, arguments: &Arguments, cordon: bool) -> Result<()> {
-    let mut names: Vec<String> =
-        arguments.nodes.iter().map(|node| node.rsplit('/').next().unwrap_or(node).to_owned()).collect();
-    if names.is_empty() {
-        if arguments.selector.is_empty() {
-            return Err(Failure::message("USAGE: cordon NODE [flags]\nSee 'kubectl cordon -h' for help and examples"));
-        }
-        let selection = crate::calls::Selection { labels: arguments.selector.clone(), ..Default::default() };
-        let listed = context.list(At::collection(&Node::DEF, ""), &selection).await?;
-        names = listed.items.iter().map(|node| crate::calls::name_of(node).to_owned()).collect();
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    mark(context, arguments, true).await
+}
+
+pub(crate) async fn uncordon(context: &Context, arguments: &Arguments) -> Result<()> {
+    mark(context, arguments, false).await
+}
+
+async fn mark(context: &Context, arguments: &Arguments, cordon: bool) -> Result<()> {
+    let verb = if cordon { "cordon" } else { "uncordon" };
+    let help = format!("\nSee 'kubectl {verb} -h' for help and examples");
+    if arguments.nodes.is_empty() && arguments.selector.is_empty() {
+        return Err(Failure::message(format!("USAGE: {verb} NODE [flags]{help}")));
+    }
+    if !arguments.nodes.is_empty() && !arguments.selector.is_empty() {
+        return Err(Failure::message(format!("cannot specify both a node name and a --selector option{help}")));
     }
     let mut failures = Vec::new();
-    for name in names {
-        let target = Target { def: &Node::DEF, namespace: String::new(), name };
-        if let Err(failure) = one(context, arguments, &target, cordon).await {
+    for node in nodes(context, &arguments.nodes, &arguments.selector).await? {
+        if let Err(failure) = set(context, &node, cordon, arguments.dry_run).await {
             failures.push(failure);
         }
     }
     Failure::of_all(failures)
 }
 
-async fn one(context: &Context, arguments: &Arguments, target: &Target, cordon: bool) -> Result<()> {
+/// Nodes by name (`node/NAME` too) or by label query.
+pub(super) async fn nodes(context: &Context, names: &[String], selector: &str) -> Result<Vec<Target>> {
+    if !names.is_empty() {
+        return Ok(names.iter().map(|name| node(name.rsplit('/').next().unwrap_or(name))).collect());
+    }
+    let selection = Selection { labels: selector.to_owned(), ..Selection::default() };
+    let listed = context.list(At::collection(&Node::DEF, ""), &selection).await?;
+    Ok(listed.items.iter().map(|one| node(name_of(one))).collect())
+}
+
+pub(super) async fn set(context: &Context, target: &Target, cordon: bool, dry_run: DryRun) -> Result<()> {
     let node = context.get(target.at()).await?;
     let done = if cordon { "cordoned" } else { "uncordoned" };
     let now = node.pointer("/spec/unschedulable").and_then(Value::as_bool).unwrap_or_default();
     if now == cordon {
-        return arguments.output.tell(context, target, &format!("already {done}"), &node);
+        return context.line(format_args!("{target} already {done}{}", dry_run.suffix()));
     }
-    if arguments.output.is_client_dry_run() {
-        return arguments.output.tell(context, target, done, &node);
+    if dry_run != DryRun::Client {
+        let unschedulable = if cordon { Value::Bool(true) } else { Value::Null };
+        let patch = json!({"spec": {"unschedulable": unschedulable}});
+        context.patch(target.at(), PatchType::Strategic, &patch, &[dry_run.query()]).await?;
     }
-    let unschedulable = if cordon { Value::Bool(true) } else { Value::Null };
-    let patch = json!({"spec": {"unschedulable": unschedulable}});
-    let node = context.patch(target.at(), PatchType::Strategic, &patch, &[arguments.output.dry_run_query()]).await?;
-    arguments.output.tell(context, target, done, &node)
+    context.line(format_args!("{target} {done}{}", dry_run.suffix()))
 }

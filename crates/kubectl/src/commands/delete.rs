@@ -10,6 +10,7 @@ use crate::server::Ask;
 use crate::target::{Choice, Named, Target};
 use http::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
@@ -38,6 +39,9 @@ pub(crate) struct Arguments {
     /// background, foreground or orphan
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "background", default_missing_value = "background")]
     cascade: String,
+    /// Ask before anything is deleted
+    #[arg(short = 'i', long)]
+    interactive: bool,
     /// A path of the server to delete
     #[arg(long)]
     raw: Option<String>,
@@ -52,12 +56,16 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
         return context.line(answer);
     }
     let options = arguments.options()?;
+    let limit = duration::parse(&arguments.timeout)?.filter(|limit| !limit.is_zero());
     if arguments.forced() {
         context.remark(IMMEDIATE)?;
     }
     let targets = targets(context, arguments).await?;
     if targets.is_empty() {
         return context.line("No resources found");
+    }
+    if arguments.interactive && arguments.output.dry_run == DryRun::None && !confirmed(context, &targets)? {
+        return context.line("deletion is cancelled");
     }
     let mut failures = Vec::new();
     let mut gone = Vec::new();
@@ -71,9 +79,20 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
         }
     }
     if arguments.wait && arguments.output.dry_run == DryRun::None {
-        wait(context, arguments, &gone).await?;
+        wait(context, limit, &gone).await?;
     }
     Failure::of_all(failures)
+}
+
+/// Whether the user wants all that to go.
+fn confirmed(context: &Context, targets: &[(Target, String)]) -> Result<bool> {
+    context.line(format_args!("You are about to delete the following {} resource(s):", targets.len()))?;
+    targets.iter().try_for_each(|(target, _)| context.line(target))?;
+    context.print("Do you want to continue? (y/N): ")?;
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::message(format!("reading standard input: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y"))
 }
 
 /// What to delete, and the file that says so.
@@ -112,30 +131,35 @@ impl Arguments {
     }
 
     fn options(&self) -> Result<Value> {
-        let propagation = match self.cascade.as_str() {
-            "background" | "true" => "Background",
-            "foreground" => "Foreground",
-            "orphan" | "false" => "Orphan",
-            other => {
-                let text =
-                    format!("invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\"");
-                return Err(Failure::message(text));
-            }
-        };
         if self.now && self.grace_period != -1 {
             return Err(Failure::message("--now and --grace-period cannot be specified together"));
         }
         if self.force && self.grace_period > 0 {
             return Err(Failure::message("--force and --grace-period greater than 0 cannot be specified together"));
         }
-        let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation});
         // Without --force an immediate end still waits for the node.
         let grace = if self.grace() == 0 && !self.force { 1 } else { self.grace() };
-        if grace >= 0 {
-            options["gracePeriodSeconds"] = grace.into();
-        }
-        Ok(options)
+        options(&self.cascade, grace)
     }
+}
+
+/// What a deletion asks for; a negative grace is the object's own.
+pub(super) fn options(cascade: &str, grace: i64) -> Result<Value> {
+    let propagation = match cascade {
+        "background" | "true" => "Background",
+        "foreground" => "Foreground",
+        "orphan" | "false" => "Orphan",
+        other => {
+            let text =
+                format!("invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\"");
+            return Err(Failure::message(text));
+        }
+    };
+    let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation});
+    if grace >= 0 {
+        options["gracePeriodSeconds"] = grace.into();
+    }
+    Ok(options)
 }
 
 /// The uid of what is being deleted; `None` where there was nothing and that is forgiven.
@@ -157,22 +181,21 @@ async fn delete(context: &Context, arguments: &Arguments, target: &Target, optio
 }
 
 fn tell(context: &Context, arguments: &Arguments, target: &Target) -> Result<()> {
-    if arguments.output.format == "name" {
+    if arguments.output.printing.format == "name" {
         return context.line(target);
     }
     let done = if arguments.forced() { "force deleted" } else { "deleted" };
+    say(context, target, done, arguments.output.suffix())
+}
+
+/// `pod "x" deleted from n namespace`.
+pub(super) fn say(context: &Context, target: &Target, done: &str, dry: &str) -> Result<()> {
     let place =
         if target.namespace.is_empty() { String::new() } else { format!(" from {} namespace", target.namespace) };
-    let dry = match arguments.output.dry_run {
-        DryRun::None => "",
-        DryRun::Client => " (dry run)",
-        DryRun::Server => " (server dry run)",
-    };
     context.line(format_args!("{} {:?} {done}{place}{dry}", kind_name(target.def), target.name))
 }
 
-async fn wait(context: &Context, arguments: &Arguments, gone: &[(Target, String)]) -> Result<()> {
-    let limit = duration::parse(&arguments.timeout)?.filter(|limit| !limit.is_zero());
+async fn wait(context: &Context, limit: Option<Duration>, gone: &[(Target, String)]) -> Result<()> {
     let deadline = limit.map(|limit| tokio::time::Instant::now() + limit);
     let mut failures = Vec::new();
     for (target, uid) in gone {

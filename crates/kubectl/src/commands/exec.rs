@@ -2,8 +2,10 @@
 
 use crate::calls::{At, name_of, namespace_of, text};
 use crate::context::Context;
+use crate::detach::Keys;
 use crate::duration;
 use crate::failure::{Failure, Result};
+use crate::manifest::Files;
 use crate::server::{Input, Output, Piece, open_exec, with_query};
 use crate::terminal::Terminal;
 use crate::workload;
@@ -26,6 +28,9 @@ pub(crate) struct Arguments {
     pub(crate) command: Vec<String>,
     #[arg(short = 'c', long, default_value = "")]
     container: String,
+    /// A file with the pod or workload
+    #[arg(short = 'f', long, value_delimiter = ',')]
+    filename: Vec<String>,
     /// Pass standard input to the container
     #[arg(short = 'i', long)]
     pub(crate) stdin: bool,
@@ -49,13 +54,19 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
                     and examples";
         return Err(Failure::message(text));
     }
-    if arguments.target.is_empty() {
+    if arguments.target.is_empty() && arguments.filename.is_empty() {
         return Err(Failure::message("pod, type/name or --filename must be specified"));
     }
     if arguments.command.is_empty() {
         return Err(Failure::message("you must specify at least one command for the container"));
     }
-    let target = workload::target(context, &arguments.target).await?;
+    let target = if arguments.target.is_empty() {
+        let files = Files { names: arguments.filename.clone(), ..Files::default() };
+        let targets = crate::target::names_in_files(context, &files).await?;
+        targets.into_iter().next().ok_or_else(|| Failure::message("the file has no object"))?
+    } else {
+        workload::target(context, &arguments.target).await?
+    };
     let patience = duration::parse(&arguments.pod_running_timeout)?.unwrap_or_default();
     let pods = workload::pods(context, &target, patience).await?;
     let pod = pods.first().ok_or_else(|| Failure::message("no pod to run the command in"))?;
@@ -69,11 +80,11 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
         name => workload::known_container(pod, name)?,
     };
     let tty = wants_tty(context, arguments)?;
-    let remote = open_exec(&context.config, &path(arguments, pod, &container, tty)).await?;
+    let remote = open_exec(&context.connection, &path(arguments, pod, &container, tty)).await?;
     let terminal = if tty { Some(Terminal::raw()?) } else { None };
-    let ended = converse(context, arguments.stdin, tty, remote.input, remote.output).await;
+    let ended = converse(context, arguments.stdin, tty, None, remote.input, remote.output).await;
     drop(terminal);
-    ended.and_then(|status| outcome(&status))
+    ended.and_then(|status| outcome(&status.unwrap_or_default()))
 }
 
 fn wants_tty(context: &Context, arguments: &Arguments) -> Result<bool> {
@@ -89,7 +100,6 @@ fn wants_tty(context: &Context, arguments: &Arguments) -> Result<bool> {
 
 fn path(arguments: &Arguments, pod: &Value, container: &str, tty: bool) -> String {
     let at = At { def: &Pod::DEF, namespace: namespace_of(pod), name: name_of(pod), subresource: "exec" };
-    let flag = |set: bool| if set { "true" } else { "" };
     let mut query: Vec<(&str, &str)> = arguments.command.iter().map(|word| ("command", word.as_str())).collect();
     // A terminal has one stream for both outputs.
     query.extend([
@@ -102,24 +112,45 @@ fn path(arguments: &Arguments, pod: &Value, container: &str, tty: bool) -> Strin
     with_query(at.path(), &query)
 }
 
-/// Both directions at once, so that neither end waits for the other to read; the process's end ends both.
-async fn converse(context: &Context, stdin: bool, tty: bool, input: Input, output: Output) -> Result<Vec<u8>> {
+/// Both directions at once, so that neither end waits for the other to read; the process's end ends both, and so do
+/// the keys that leave it (then there is no status).
+pub(super) async fn converse(
+    context: &Context,
+    stdin: bool,
+    tty: bool,
+    keys: Option<Keys>,
+    input: Input,
+    output: Output,
+) -> Result<Option<Vec<u8>>> {
     let show = std::pin::pin!(show(context, output));
-    let feed = std::pin::pin!(async { if stdin { feed(input, tty).await } else { Ok(()) } });
+    let feed = std::pin::pin!(async { if stdin { feed(input, tty, keys).await } else { Ok(Fed::AtEnd) } });
     match futures::future::select(show, feed).await {
-        futures::future::Either::Left((ended, _)) => ended,
+        futures::future::Either::Left((ended, _)) => ended.map(Some),
+        futures::future::Either::Right((Ok(Fed::Left), _)) => Ok(None),
         // A process that ends while it is being written to closes its input: its status says how.
-        futures::future::Either::Right((Ok(()) | Err(Failure::Message(_)), show)) => show.await,
+        futures::future::Either::Right((Ok(Fed::AtEnd) | Err(Failure::Message(_)), show)) => show.await.map(Some),
         futures::future::Either::Right((Err(failure), _)) => Err(failure),
     }
+}
+
+/// Why standard input is read no more.
+enum Fed {
+    AtEnd,
+    /// The user left the process to itself.
+    Left,
+}
+
+/// A query's flag: `true`, or left out.
+pub(super) fn flag(set: bool) -> &'static str {
+    if set { "true" } else { "" }
 }
 
 async fn show(context: &Context, mut output: Output) -> Result<Vec<u8>> {
     let mut status = None;
     while let Some(piece) = output.next().await? {
         match piece {
-            Piece::Stdout(bytes) => context.print(bytes)?,
-            Piece::Stderr(bytes) => context.complain(&bytes)?,
+            Piece::Stdout(bytes) => context.pass(bytes).await?,
+            Piece::Stderr(bytes) => context.pass_complaint(bytes).await?,
             Piece::Ended(bytes) => {
                 status = Some(bytes.to_vec());
                 break;
@@ -129,7 +160,7 @@ async fn show(context: &Context, mut output: Output) -> Result<Vec<u8>> {
     status.ok_or_else(|| Failure::message("the connection closed before the command's end was known"))
 }
 
-async fn feed(mut input: Input, tty: bool) -> Result<()> {
+async fn feed(mut input: Input, tty: bool, mut keys: Option<Keys>) -> Result<Fed> {
     let mut resized = signal(SignalKind::window_change())
         .map_err(|error| Failure::message(format!("listening for changes of the terminal: {error}")))?;
     let mut stdin = tokio::io::stdin();
@@ -139,10 +170,19 @@ async fn feed(mut input: Input, tty: bool) -> Result<()> {
     }
     loop {
         tokio::select! {
-            read = stdin.read(&mut buffer) => match read {
-                Ok(0) => return input.close_stdin().await,
-                Ok(count) => input.stdin(&buffer[..count]).await?,
-                Err(error) => return Err(Failure::message(format!("reading standard input: {error}"))),
+            read = stdin.read(&mut buffer) => match (read, &mut keys) {
+                (Ok(0), _) => return input.close_stdin().await.map(|()| Fed::AtEnd),
+                (Ok(count), None) => input.stdin(&buffer[..count]).await?,
+                (Ok(count), Some(keys)) => {
+                    let typed = keys.take(&buffer[..count]);
+                    if !typed.bytes.is_empty() {
+                        input.stdin(&typed.bytes).await?;
+                    }
+                    if typed.leaves {
+                        return Ok(Fed::Left);
+                    }
+                }
+                (Err(error), _) => return Err(Failure::message(format!("reading standard input: {error}"))),
             },
             _ = resized.recv(), if tty => send_size(&mut input).await?,
         }
@@ -155,7 +195,7 @@ async fn send_size(input: &mut Input) -> Result<()> {
 }
 
 /// What the error channel says: success, an exit code, or why there was none.
-fn outcome(status: &[u8]) -> Result<()> {
+pub(super) fn outcome(status: &[u8]) -> Result<()> {
     let status: Value = crate::calls::decode(status)?;
     if status["status"] == "Success" {
         return Ok(());
@@ -194,6 +234,7 @@ mod tests {
         let arguments = Arguments {
             target: "p".into(),
             stray: Vec::new(),
+            filename: Vec::new(),
             command: vec!["sh".into(), "a b".into()],
             container: String::new(),
             stdin: true,

@@ -1,6 +1,8 @@
 //! `get`: objects as a table, or in another format.
 
-use crate::calls::{At, Selection, list_of};
+use super::output::Printing;
+use super::screen::Source;
+use crate::calls::{At, Page, Selection, list_of};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::jsonpath::Template;
@@ -11,7 +13,7 @@ use crate::server::{Ask, JSON, TABLE, whole};
 use crate::target::{self, Named};
 use api::ResourceDef;
 use futures::StreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::cmp::Ordering;
 
 #[derive(clap::Args, Debug)]
@@ -20,9 +22,8 @@ pub(crate) struct Arguments {
     pub(crate) arguments: Vec<String>,
     #[command(flatten)]
     files: Files,
-    /// wide, yaml, json, name, jsonpath=…, custom-columns=…
-    #[arg(short = 'o', long, default_value = "")]
-    pub(crate) output: String,
+    #[command(flatten)]
+    pub(crate) printing: Printing,
     /// In every namespace
     #[arg(short = 'A', long)]
     pub(crate) all_namespaces: bool,
@@ -50,9 +51,12 @@ pub(crate) struct Arguments {
     /// Kinds before names
     #[arg(long)]
     show_kind: bool,
-    /// Who wrote which field too
-    #[arg(long)]
-    show_managed_fields: bool,
+    /// Objects in a page of a list; 0 takes all at once
+    #[arg(long, default_value_t = 500)]
+    chunk_size: i64,
+    /// The server's columns, not only names and ages
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    server_print: bool,
     #[arg(long)]
     no_headers: bool,
     /// A JSONPath to sort by
@@ -68,6 +72,9 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "")]
     subresource: String,
 }
+
+/// No kind of event is longer, so that columns stay where they are.
+const EVENT_WIDTH: usize = 8;
 
 /// One collection or object to ask for.
 struct Wanted {
@@ -88,10 +95,14 @@ const NO_TYPE: &str = "You must specify the type of resource to get. Use \"kubec
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.raw {
+        raw_alone(arguments, path)?;
         let answer = context.server.ask(Ask::get(path.clone())).await?;
         return context.print(whole(answer.body).await?);
     }
-    let format = Format::parse(&arguments.output, arguments.no_headers)?;
+    if arguments.output_watch_events && !arguments.watch && !arguments.watch_only {
+        return Err(Failure::message("--output-watch-events option can only be used with --watch or --watch-only"));
+    }
+    let format = arguments.printing.format(arguments.no_headers)?;
     let wanted = wanted(context, arguments).await?;
     if arguments.watch || arguments.watch_only {
         return watch(context, arguments, &format, &wanted).await;
@@ -100,6 +111,18 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
         return tables(context, arguments, &format, &wanted).await;
     }
     objects(context, arguments, &format, &wanted).await
+}
+
+fn raw_alone(arguments: &Arguments, path: &str) -> Result<()> {
+    if !arguments.arguments.is_empty() {
+        return Err(Failure::message("arguments may not be passed when --raw is specified"));
+    }
+    if !path.starts_with('/') && !path.contains("://") {
+        return Err(Failure::message(format!(
+            "--raw must be a valid URL path: parse {path:?}: invalid URI for request"
+        )));
+    }
+    Ok(())
 }
 
 async fn wanted(context: &Context, arguments: &Arguments) -> Result<Vec<Wanted>> {
@@ -135,7 +158,7 @@ async fn wanted(context: &Context, arguments: &Arguments) -> Result<Vec<Wanted>>
 
 impl Arguments {
     fn selection(&self) -> Selection {
-        Selection { labels: self.selector.clone(), fields: self.field_selector.clone() }
+        Selection { labels: self.selector.clone(), fields: self.field_selector.clone(), page: Page(self.chunk_size) }
     }
 
     fn shown(&self, format: &Format, wanted: &Wanted, several_kinds: bool) -> Shown {
@@ -146,6 +169,17 @@ impl Arguments {
             label_columns: self.label_columns.clone(),
             kind_prefix: (several_kinds || self.show_kind).then(|| kind_name(wanted.def)),
         }
+    }
+
+    /// The form of answers that rows are made of.
+    fn accept(&self) -> &'static str {
+        if self.server_print { TABLE } else { JSON }
+    }
+
+    /// Whether a watch may change its table in place: nothing else was asked for.
+    fn redraws(&self, format: &Format) -> bool {
+        let appends = self.watch_only || self.output_watch_events || !self.sort_by.is_empty();
+        format.is_table() && self.server_print && !appends
     }
 
     fn forgives(&self, failure: &Failure) -> bool {
@@ -159,6 +193,8 @@ fn several_kinds(wanted: &[Wanted]) -> bool {
 
 async fn tables(context: &Context, arguments: &Arguments, format: &Format, wanted: &[Wanted]) -> Result<()> {
     let several = several_kinds(wanted);
+    let by = Some(&arguments.sort_by).filter(|by| !by.is_empty());
+    let sorted_by = by.map(|by| Template::parse_relaxed(by)).transpose()?;
     let mut failures = Vec::new();
     let mut tables: Vec<(String, Table)> = Vec::new();
     for one in wanted {
@@ -166,7 +202,7 @@ async fn tables(context: &Context, arguments: &Arguments, format: &Format, wante
             Ok(pages) => {
                 let kind = one.def.group_resource();
                 if tables.last().is_none_or(|(last, _)| *last != kind) {
-                    tables.push((kind, Table::default()));
+                    tables.push((kind, Table::new(context.is_painted)));
                 }
                 let shown = arguments.shown(format, one, several);
                 if let Some((_, table)) = tables.last_mut() {
@@ -178,8 +214,8 @@ async fn tables(context: &Context, arguments: &Arguments, format: &Format, wante
             Err(failure) => return Err(failure),
         }
     }
-    let mut tables: Vec<Table> =
-        tables.into_iter().map(|(_, table)| table).filter(|table| !table.rows.is_empty()).collect();
+    let shows = |table: &Table| table.rows.iter().any(|row| has(&row.object, &sorted_by));
+    let mut tables: Vec<Table> = tables.into_iter().map(|(_, table)| table).filter(shows).collect();
     for (index, table) in tables.iter_mut().enumerate() {
         sort(&mut table.rows, &arguments.sort_by, |row| &row.object)?;
         let text = table.render(!arguments.no_headers, &mut Widths::default());
@@ -198,10 +234,10 @@ async fn pages(context: &Context, arguments: &Arguments, wanted: &Wanted) -> Res
     let extra = [("includeObject", extra)];
     let at = wanted.at(&arguments.subresource);
     if wanted.name.is_empty() {
-        return context.pages(at, &arguments.selection(), TABLE, &extra).await;
+        return context.pages(at, &arguments.selection(), arguments.accept(), &extra).await;
     }
     let path = crate::server::with_query(at.path(), &extra);
-    Ok(vec![context.ask(Ask::get(path).accept(TABLE)).await?])
+    Ok(vec![context.ask(Ask::get(path).accept(arguments.accept())).await?])
 }
 
 async fn objects(context: &Context, arguments: &Arguments, format: &Format, wanted: &[Wanted]) -> Result<()> {
@@ -225,13 +261,27 @@ async fn objects(context: &Context, arguments: &Arguments, format: &Format, want
     if items.is_empty() && arguments.ignore_not_found {
         return Failure::of_all(failures);
     }
+    if !arguments.sort_by.is_empty() && !items.is_empty() {
+        let path = Some(Template::parse_relaxed(&arguments.sort_by)?);
+        if !items.iter().any(|object| has(object, &path)) {
+            let by = arguments.sort_by.trim_start_matches('{').trim_end_matches('}');
+            return Err(Failure::message(format!(
+                "couldn't find any field with path \"{{{by}}}\" in the list of objects"
+            )));
+        }
+    }
     sort(&mut items, &arguments.sort_by, |object| object)?;
-    if !arguments.show_managed_fields && format.hides_managed_fields() {
+    if !arguments.printing.show_managed_fields && format.hides_managed_fields() {
         items.iter_mut().for_each(without_managed_fields);
     }
     let object = if alone && items.len() == 1 { items.remove(0) } else { list_of(items) };
     context.print(format.object(&object)?)?;
     Failure::of_all(failures)
+}
+
+/// Whether an object has what is sorted by, if anything is: upstream shows no table where none of its rows has.
+fn has(object: &Value, path: &Option<Template>) -> bool {
+    path.as_ref().is_none_or(|path| path.find(object).is_ok_and(|found| !found.is_empty()))
 }
 
 fn sort<T>(items: &mut [T], by: &str, object: impl Fn(&T) -> &Value) -> Result<()> {
@@ -289,7 +339,14 @@ async fn watch(context: &Context, arguments: &Arguments, format: &Format, wanted
     }
     let selection = if one.name.is_empty() { arguments.selection() } else { Selection::of_name(&one.name) };
     let collection = At::collection(one.def, &one.namespace);
-    let accept = if format.is_table() { TABLE } else { JSON };
+    if context.is_terminal && arguments.redraws(format) {
+        if !one.name.is_empty() {
+            context.get(one.at("")).await?;
+        }
+        let source = Source::Objects { def: one.def, namespace: one.namespace.clone(), selection };
+        return super::redraw::run(context, source, arguments.shown(format, one, false), !arguments.no_headers).await;
+    }
+    let accept = if format.is_table() { arguments.accept() } else { JSON };
     let pages = context.pages(collection, &selection, accept, &[]).await?;
     let version = |page: &Value| crate::calls::text(page, "/metadata/resourceVersion").to_owned();
     let resource_version = pages.last().map(version).unwrap_or_default();
@@ -298,7 +355,7 @@ async fn watch(context: &Context, arguments: &Arguments, format: &Format, wanted
         arguments,
         format,
         shown: arguments.shown(format, one, false),
-        table: Table::default(),
+        table: Table::new(context.is_painted),
         widths: Widths::default(),
         printed: 0,
     };
@@ -311,7 +368,11 @@ async fn watch(context: &Context, arguments: &Arguments, format: &Format, wanted
     }
     let mut events = context.watch(collection, &selection, &resource_version, accept, &[]).await?;
     while let Some(event) = events.next().await {
-        let event = event?;
+        let event = match event {
+            // The time that a request may take was all that the user wanted to watch.
+            Err(Failure::Unreachable { .. }) if context.has_request_timeout() => return Ok(()),
+            event => event?,
+        };
         if event.kind != "BOOKMARK" {
             printer.event(&event.kind, event.object)?;
         }
@@ -343,14 +404,14 @@ impl WatchPrinter<'_> {
         for mut item in items.into_iter().filter(|_| show) {
             item["apiVersion"] = def.api_version().into();
             item["kind"] = def.kind.into();
-            self.object(item)?;
+            self.object("ADDED", item)?;
         }
         Ok(())
     }
 
     fn event(&mut self, kind: &str, object: Value) -> Result<()> {
         if !self.format.is_table() {
-            return self.object(object);
+            return self.object(kind, object);
         }
         self.table.add(object, &self.shown)?;
         self.rows(kind)
@@ -365,15 +426,21 @@ impl WatchPrinter<'_> {
         let mut table = self.table.clone();
         if self.arguments.output_watch_events {
             table.headers.insert(0, "EVENT".to_owned());
-            table.rows.iter_mut().for_each(|row| row.cells.insert(0, kind.to_owned()));
+            table.rows.iter_mut().for_each(|row| row.cells.insert(0, format!("{kind:<EVENT_WIDTH$}")));
         }
         self.table.rows.clear();
         self.context.print(table.render(headers, &mut self.widths))
     }
 
-    fn object(&mut self, mut object: Value) -> Result<()> {
-        if !self.arguments.show_managed_fields && self.format.hides_managed_fields() {
+    fn object(&mut self, kind: &str, mut object: Value) -> Result<()> {
+        if !self.arguments.printing.show_managed_fields && self.format.hides_managed_fields() {
             without_managed_fields(&mut object);
+        }
+        if self.arguments.output_watch_events {
+            object = json!({"type": kind, "object": object});
+            if matches!(self.format, Format::Json) {
+                return self.context.line(crate::print::compact(&object));
+            }
         }
         self.context.document(self.format, &object)
     }

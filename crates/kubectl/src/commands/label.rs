@@ -1,6 +1,6 @@
 //! `label` and `annotate`: `KEY=VALUE` sets, `KEY-` removes.
 
-use super::output::Output;
+use super::output::{Manager, Output};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::target::{Choice, Target};
@@ -13,6 +13,14 @@ pub(crate) struct Arguments {
     choice: Choice,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    manager: Manager,
+    /// Change the manifests that are named, and print them; ask no server
+    #[arg(long)]
+    local: bool,
+    /// Only while the object is at this version
+    #[arg(long, default_value = "", hide_default_value = true)]
+    resource_version: String,
     /// Replace values that are there
     #[arg(long)]
     overwrite: bool,
@@ -25,6 +33,26 @@ pub(crate) struct Arguments {
 pub(crate) enum Subject {
     Labels,
     Annotations,
+}
+
+impl Arguments {
+    fn check(&self, names: &[String], changes: &Changes, subject: Subject) -> Result<()> {
+        let choice = &self.choice;
+        let refused = match () {
+            () if choice.all && !choice.selector.is_empty() => "cannot set --all and --selector at the same time",
+            () if choice.all && !choice.field_selector.is_empty() => {
+                "cannot set --all and --field-selector at the same time"
+            }
+            () if names.is_empty() && choice.files.is_empty() => {
+                "one or more resources must be specified as <resource> <name> or <resource>/<name>"
+            }
+            () if *changes == Changes::default() && !self.list => {
+                return Err(Failure::message(format!("at least one {} update is required", subject.noun())));
+            }
+            () => return Ok(()),
+        };
+        Err(Failure::message(refused))
+    }
 }
 
 impl Subject {
@@ -50,15 +78,25 @@ struct Changes {
     remove: Vec<String>,
 }
 
-pub(crate) async fn run(context: &Context, arguments: &Arguments, subject: Subject) -> Result<()> {
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    write(context, arguments, Subject::Labels).await
+}
+
+pub(crate) async fn annotate(context: &Context, arguments: &Arguments) -> Result<()> {
+    write(context, arguments, Subject::Annotations).await
+}
+
+async fn write(context: &Context, arguments: &Arguments, subject: Subject) -> Result<()> {
     let (names, changes) = split(&arguments.choice.arguments, subject)?;
-    if changes == Changes::default() && !arguments.list {
-        return Err(Failure::message(format!("at least one {} update is required", subject.noun())));
-    }
+    arguments.check(&names, &changes, subject)?;
     let choice = Choice { arguments: names, ..arguments.choice.clone() };
     let mut failures = Vec::new();
-    for target in choice.targets(context).await? {
-        if let Err(failure) = one(context, arguments, subject, &target, &changes).await {
+    let objects = choice.objects(context, arguments.local).await?;
+    if objects.len() > 1 && !arguments.resource_version.is_empty() {
+        return Err(Failure::message("--resource-version may only be used with a single resource"));
+    }
+    for (target, object) in objects {
+        if let Err(failure) = one(context, arguments, subject, &target, object, &changes).await {
             failures.push(failure);
         }
     }
@@ -94,9 +132,9 @@ async fn one(
     arguments: &Arguments,
     subject: Subject,
     target: &Target,
+    object: Value,
     changes: &Changes,
 ) -> Result<()> {
-    let object = context.get(target.at()).await?;
     let present =
         object.pointer(&format!("/metadata/{}", subject.key())).and_then(Value::as_object).cloned().unwrap_or_default();
     if arguments.list {
@@ -110,8 +148,11 @@ async fn one(
     }
     let set = changes.set.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str())));
     let removed = changes.remove.iter().map(|key| (key.clone(), Value::Null));
-    let patch = json!({"metadata": {subject.key(): set.chain(removed).collect::<Map<_, _>>()}});
-    let after = if arguments.output.is_client_dry_run() {
+    let mut patch = json!({"metadata": {subject.key(): set.chain(removed).collect::<Map<_, _>>()}});
+    if !arguments.resource_version.is_empty() {
+        patch["metadata"]["resourceVersion"] = arguments.resource_version.clone().into();
+    }
+    let after = if arguments.local || arguments.output.is_client_dry_run() {
         let mut after = object.clone();
         super::patch::merge(&mut after, &patch);
         after
@@ -120,7 +161,7 @@ async fn one(
             Subject::Labels => "kubectl-label",
             Subject::Annotations => "kubectl-annotate",
         };
-        let query = [("fieldManager", manager), arguments.output.dry_run_query()];
+        let query = [arguments.manager.query(manager), arguments.output.dry_run_query()];
         context.patch(target.at(), PatchType::Merge, &patch, &query).await?
     };
     arguments.output.tell(context, target, done(subject, &present, changes), &after)

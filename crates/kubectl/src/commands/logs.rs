@@ -56,6 +56,9 @@ pub(crate) struct Arguments {
     /// How long to wait for a workload's first pod
     #[arg(long, default_value = "20s")]
     pod_running_timeout: String,
+    /// The server need not verify the node that the log is read from
+    #[arg(long)]
+    insecure_skip_tls_verify_backend: bool,
     /// Go on when a log cannot be read
     #[arg(long)]
     ignore_errors: bool,
@@ -96,9 +99,12 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
 
 fn query(arguments: &Arguments) -> Result<Vec<(&'static str, String)>> {
     let mut query = Vec::new();
-    for (name, set) in
-        [("follow", arguments.follow), ("previous", arguments.previous), ("timestamps", arguments.timestamps)]
-    {
+    for (name, set) in [
+        ("follow", arguments.follow),
+        ("previous", arguments.previous),
+        ("timestamps", arguments.timestamps),
+        ("insecureSkipTLSVerifyBackend", arguments.insecure_skip_tls_verify_backend),
+    ] {
         if set {
             query.push((name, "true".to_owned()));
         }

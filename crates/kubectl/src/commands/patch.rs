@@ -1,10 +1,11 @@
 //! `patch`: fields of objects, changed by a strategic merge, merge or JSON patch.
 
-use super::output::Output;
+use super::output::{Manager, Output};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::manifest;
 use crate::target::{Choice, Target};
+use api::schema::strategic;
 use client::PatchType;
 use serde_json::Value;
 
@@ -14,6 +15,11 @@ pub(crate) struct Arguments {
     choice: Choice,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    manager: Manager,
+    /// Change the manifests that are named, and print them; ask no server
+    #[arg(long)]
+    local: bool,
     /// The patch, JSON or YAML
     #[arg(short = 'p', long, default_value = "")]
     patch: String,
@@ -37,8 +43,8 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     };
     let patch = patch(arguments)?;
     let mut failures = Vec::new();
-    for target in arguments.choice.targets(context).await? {
-        if let Err(failure) = one(context, arguments, &target, kind, &patch).await {
+    for (target, object) in arguments.choice.objects(context, arguments.local).await? {
+        if let Err(failure) = one(context, arguments, &target, object, kind, &patch).await {
             failures.push(failure);
         }
     }
@@ -62,17 +68,38 @@ fn patch(arguments: &Arguments) -> Result<Value> {
     }
 }
 
-async fn one(context: &Context, arguments: &Arguments, target: &Target, kind: PatchType, patch: &Value) -> Result<()> {
-    if arguments.output.is_client_dry_run() {
-        return Err(super::unavailable("patch --dry-run=client"));
+async fn one(
+    context: &Context,
+    arguments: &Arguments,
+    target: &Target,
+    before: Value,
+    kind: PatchType,
+    patch: &Value,
+) -> Result<()> {
+    if arguments.local || arguments.output.is_client_dry_run() {
+        let after = locally(target, kind, before.clone(), patch)?;
+        let done = if after == before { "patched (no change)" } else { "patched" };
+        return arguments.output.tell(context, target, done, &after);
     }
-    let before = context.get(target.at()).await?;
     let at = crate::calls::At { subresource: &arguments.subresource, ..target.at() };
-    let query = [("fieldManager", "kubectl-patch"), arguments.output.dry_run_query()];
+    let query = [arguments.manager.query("kubectl-patch"), arguments.output.dry_run_query()];
     let after = context.patch(at, kind, patch, &query).await?;
     let done =
         if same(&before, &after) && arguments.subresource.is_empty() { "patched (no change)" } else { "patched" };
     arguments.output.tell(context, target, done, &after)
+}
+
+/// What the server would make of the patch.
+fn locally(target: &Target, kind: PatchType, mut object: Value, patch: &Value) -> Result<Value> {
+    match kind {
+        PatchType::Json => json(&mut object, patch)?,
+        PatchType::Strategic if !target.def.message.is_empty() => {
+            return strategic::strategic_merge(target.def.message, object, patch.clone())
+                .map_err(|error| Failure::message(error.to_string()));
+        }
+        _ => merge(&mut object, patch),
+    }
+    Ok(object)
 }
 
 fn same(before: &Value, after: &Value) -> bool {
@@ -96,6 +123,13 @@ pub(super) fn merge(value: &mut Value, patch: &Value) {
             merge(target.entry(key.clone()).or_insert(Value::Null), member);
         }
     }
+}
+
+/// Applies a JSON patch (RFC 6902).
+pub(super) fn json(value: &mut Value, patch: &Value) -> Result<()> {
+    let failed = |error: &dyn std::fmt::Display| Failure::message(format!("applying the JSON patch: {error}"));
+    let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|error| failed(&error))?;
+    json_patch::patch(value, &patch).map_err(|error| failed(&error))
 }
 
 #[cfg(test)]

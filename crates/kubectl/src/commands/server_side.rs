@@ -5,7 +5,7 @@
 
 use super::apply::{LAST_APPLIED, field_validation, last_applied};
 use super::output::Output;
-use crate::calls::text;
+use crate::calls::{At, text};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::target::Wanted;
@@ -51,6 +51,7 @@ pub(super) async fn apply(
     output: &Output,
     manager: &str,
     validate: &str,
+    subresource: &str,
     wanted: &Wanted,
 ) -> Result<()> {
     let manager = if manager.is_empty() { MANAGER } else { manager };
@@ -62,7 +63,7 @@ pub(super) async fn apply(
     ];
     let intent = &wanted.document.object;
     let applied = async || {
-        let applied = context.patch(wanted.target.at(), PatchType::Apply, intent, &query).await;
+        let applied = context.patch(At { subresource, ..wanted.target.at() }, PatchType::Apply, intent, &query).await;
         applied.map_err(|failure| match failure {
             Failure::Api(status) if status.reason == Reason::Conflict && is_of_managers(&status) => {
                 Failure::message(format!("{}\n{ADVICE}", status.message))

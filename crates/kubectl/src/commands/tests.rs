@@ -1,6 +1,6 @@
 //! Commands that follow changes, against a scripted server: what they ask for, and what they say.
 
-use crate::server::testing::{on, on_watch, refused, run};
+use crate::server::testing::{on, on_body, on_watch, refused, run};
 use api::{Kind, Reason, Status};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -141,4 +141,134 @@ async fn logs_of_a_selection_say_whose_they_are() {
 async fn what_is_refused_keeps_the_servers_words() {
     let script = vec![refused("GET /api/v1/namespaces/n/pods/p", Status::not_found(&Pod::DEF, "p"))];
     assert_eq!(run("get pod p", script).await.1, "Error from server (NotFound): pods \"p\" not found");
+}
+
+#[tokio::test]
+async fn a_page_of_no_size_is_the_whole_list() {
+    let script = vec![on("GET /api/v1/pods", table(true, &["a", "", "Running"]))];
+    assert!(run("get pods -A --chunk-size=0", script).await.0.contains("Running"));
+}
+
+#[tokio::test]
+async fn a_watch_names_its_events_in_every_format() {
+    let script = vec![
+        on("GET /api/v1/namespaces/n/pods?limit=500", list(&[])),
+        on_watch(
+            "GET /api/v1/namespaces/n/pods?watch=true&allowWatchBookmarks=true&resourceVersion=5",
+            &[("MODIFIED", &pod("u", "True"))],
+        ),
+    ];
+    let (out, _) = run("get pods -w --output-watch-events -o jsonpath={.type}/{.object.metadata.uid}", script).await;
+    assert_eq!(out, "MODIFIED/u");
+}
+
+#[tokio::test]
+async fn drain_asks_for_the_volumes_of_forced_orphans_too() {
+    let orphan = json!({
+        "metadata": {"name": "p", "namespace": "n", "ownerReferences": [{"kind": "DaemonSet", "name": "d", "controller": true}]},
+        "spec": {"volumes": [{"name": "v", "emptyDir": {}}]},
+    });
+    let script = vec![
+        on("GET /api/v1/nodes/n1", json!({"metadata": {"name": "n1"}, "spec": {"unschedulable": true}})),
+        on("GET /api/v1/pods?fieldSelector=spec.nodeName%3Dn1&limit=500", list(&[orphan])),
+        refused("GET /apis/apps/v1/namespaces/n/daemonsets/d", Status::not_found(&Pod::DEF, "d")),
+    ];
+    let (_, err) = run("drain n1 --force", script).await;
+    assert!(
+        err.contains("cannot delete Pods with local storage (use --delete-emptydir-data to override): n/p"),
+        "{err}"
+    );
+}
+
+#[tokio::test]
+async fn mistakes_in_flags_are_found_before_anything_is_asked() {
+    for (line, expected) in [
+        ("run r --image=x -R", "-k and -R are about manifests"),
+        ("run r --image=x --rm -i --timeout=nope", "nope"),
+        ("run r --image=x --rm -i --cascade=nope", "invalid cascade value (nope)"),
+        ("delete pod p --timeout=nope", "nope"),
+        ("scale deploy/d --replicas=1 --timeout=nope", "nope"),
+        ("drain n1 --timeout=nope", "nope"),
+        ("edit pod p --validate=nope", "invalid - validate option"),
+        ("apply -f x --force --cascade=nope", "invalid cascade value (nope)"),
+        ("replace -f x --force --timeout=nope", "nope"),
+        ("apply -f x --subresource=status", "--subresource can only be specified for --server-side"),
+    ] {
+        let (_, err) = run(line, Vec::new()).await;
+        assert!(err.contains(expected), "{line}: {err}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_made_anew_is_made_again_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.json");
+    std::fs::write(&file, r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"priority":1}}"#).unwrap();
+    let gone = || {
+        vec![
+            on("GET /api/v1/namespaces/n/pods/p", pod("old", "True")),
+            on("DELETE /api/v1/namespaces/n/pods/p", pod("old", "True")),
+            on(LISTED, list(&[])),
+            refused(
+                "POST /api/v1/namespaces/n/pods?fieldManager=kubectl-replace&fieldValidation=Strict",
+                Status::new(Reason::Forbidden, "not this one"),
+            ),
+        ]
+    };
+    let line = format!("replace --force -f {}", file.display());
+    let mut restored = gone();
+    restored.push(on("POST /api/v1/namespaces/n/pods", pod("new", "True")));
+    let (out, err) = run(&line, restored).await;
+    assert_eq!(out, "pod \"p\" deleted from n namespace\n");
+    assert!(err.contains("not this one") && !err.contains("restore"), "{err}");
+    let mut lost = gone();
+    lost.push(refused("POST /api/v1/namespaces/n/pods", Status::new(Reason::Forbidden, "nor that")));
+    let (_, err) = run(&line, lost).await;
+    assert!(
+        err.contains("not this one") && err.contains("attempting to restore the original object:\n\nnor that"),
+        "{err}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconcile_adds_what_is_missing_and_makes_another_binding_for_another_role() {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("r.json");
+    let version = format!("{GROUP}/v1");
+    let rule =
+        |names: &[&str]| json!({"apiGroups": [""], "resourceNames": names, "resources": ["pods"], "verbs": ["get"]});
+    let role =
+        |rules: &[Value]| json!({"apiVersion": version, "kind": "Role", "metadata": {"name": "r"}, "rules": rules});
+    let bound = |role: &str| {
+        json!({"apiVersion": version, "kind": "RoleBinding", "metadata": {"name": "r", "uid": "u"},
+            "roleRef": {"apiGroup": GROUP, "kind": "Role", "name": role}, "subjects": []})
+    };
+    let line = format!("auth reconcile -f {} -o jsonpath={{.rules}}{{.roleRef.name}}", file.display());
+    // Names narrow a rule: one without them is missing.
+    let all = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]});
+    std::fs::write(&file, role(&[all.clone(), rule(&["b"])]).to_string()).unwrap();
+    let put = role(&[rule(&["a"]), all, rule(&["b"])]);
+    let script = vec![
+        on("GET /apis/rbac.authorization.k8s.io/v1/namespaces/n/roles/r", role(&[rule(&["a"])])),
+        on_body("PUT /apis/rbac.authorization.k8s.io/v1/namespaces/n/roles/r", put.clone(), put),
+    ];
+    let (_, err) = run(&line, script).await;
+    assert!(err.contains("reconciliation required update"), "{err}");
+    std::fs::write(&file, bound("new").to_string()).unwrap();
+    let script = vec![
+        on("GET /apis/rbac.authorization.k8s.io/v1/namespaces/n/rolebindings/r", bound("old")),
+        on("DELETE /apis/rbac.authorization.k8s.io/v1/namespaces/n/rolebindings/r", bound("old")),
+        on(
+            "GET /apis/rbac.authorization.k8s.io/v1/namespaces/n/rolebindings?fieldSelector=metadata.name%3Dr&limit=500",
+            list(&[]),
+        ),
+        refused(
+            "POST /apis/rbac.authorization.k8s.io/v1/namespaces/n/rolebindings",
+            Status::new(Reason::Forbidden, "not this one"),
+        ),
+        on("POST /apis/rbac.authorization.k8s.io/v1/namespaces/n/rolebindings", bound("old")),
+    ];
+    let (_, err) = run(&line, script).await;
+    assert!(err.contains("not this one"), "{err}");
 }

@@ -1,11 +1,13 @@
 //! `wait`: until objects have a condition, a field, are created or are gone.
 
+use super::output::Printing;
 use crate::calls::text;
 use crate::context::Context;
 use crate::duration;
 use crate::failure::{Failure, Result};
 use crate::follow::{self, timed_out, within};
 use crate::jsonpath::Template;
+use crate::print::Format;
 use crate::target::{Choice, Named, Target};
 use serde_json::Value;
 use std::time::Duration;
@@ -20,9 +22,11 @@ pub(crate) struct Arguments {
     /// How long to wait; negative is a week, 0 is one look
     #[arg(long, default_value = "30s", allow_hyphen_values = true)]
     timeout: String,
-    /// name: print only names
-    #[arg(short = 'o', long, default_value = "")]
-    output: String,
+    #[command(flatten)]
+    printing: Printing,
+    /// Look at the manifests that are named; ask no server
+    #[arg(long)]
+    local: bool,
 }
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -115,33 +119,44 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
     let goal = Goal::parse(&arguments.condition)?;
     let timeout = duration::parse(&arguments.timeout)?.unwrap_or(WEEK);
     let deadline = tokio::time::Instant::now() + timeout;
-    let targets = targets(context, arguments).await?;
+    if arguments.local {
+        return locally(context, arguments, &goal).await;
+    }
+    let mut targets = self::targets(context, arguments).await?;
+    if targets.is_empty() && matches!(goal, Goal::Create) {
+        within(Some(deadline), arguments.choice.appear(context)).await.unwrap_or_else(|| Err(never_made()))?;
+        targets = self::targets(context, arguments).await?;
+    }
     if targets.is_empty() {
-        return if matches!(goal, Goal::Delete) {
-            Ok(())
-        } else {
-            Err(Failure::message("no matching resources found"))
+        return match goal {
+            Goal::Delete => Ok(()),
+            _ => Err(Failure::message("no matching resources found")),
         };
     }
     let mut failures = Vec::new();
     for target in &targets {
-        match within(Some(deadline), reached(context, target, &goal, timeout.is_zero())).await {
+        // Each gets one look, though the time may be up.
+        let once = timeout.is_zero() || tokio::time::Instant::now() >= deadline;
+        let limit = (!once).then_some(deadline);
+        match within(limit, reached(context, target, &goal, once)).await {
             Some(Ok(Reached::Nothing)) => {}
-            Some(Ok(Reached::Met)) if arguments.output == "name" => context.line(target)?,
-            Some(Ok(Reached::Met)) => context.line(format_args!("{target} condition met"))?,
+            Some(Ok(Reached::Met)) => met(context, arguments, target).await?,
             Some(Err(failure @ Failure::Api(_))) => failures.push(failure),
+            Some(Ok(Reached::NotNow)) if !timeout.is_zero() => failures.push(timed_out(target)),
             Some(Ok(Reached::NotNow)) => {
                 failures.push(Failure::message(format!("condition not met for {}/{}", target.def.plural, target.name)));
             }
             Some(Err(failure)) => return Err(failure),
-            // What never was has no name that upstream would tell.
-            None if matches!(goal, Goal::Create) => {
-                failures.push(Failure::message("timed out waiting for the condition"))
-            }
+            None if matches!(goal, Goal::Create) => failures.push(never_made()),
             None => failures.push(timed_out(target)),
         }
     }
     Failure::of_all(failures)
+}
+
+/// What never was has no name that upstream would tell.
+fn never_made() -> Failure {
+    Failure::message("timed out waiting for the condition")
 }
 
 async fn targets(context: &Context, arguments: &Arguments) -> Result<Vec<Target>> {
@@ -154,6 +169,28 @@ async fn targets(context: &Context, arguments: &Arguments) -> Result<Vec<Target>
         return Err(Failure::message("a resource cannot be retrieved by name across all namespaces"));
     }
     choice.targets(context).await
+}
+
+/// Says that the wait for one object is over.
+async fn met(context: &Context, arguments: &Arguments, target: &Target) -> Result<()> {
+    match arguments.printing.chosen()? {
+        None => context.line(format_args!("{target} condition met")),
+        Some(Format::Name) => context.line(target),
+        Some(format) => match context.find(target.at()).await? {
+            Some(object) => arguments.printing.show(context, &format, &object),
+            None => context.line(format_args!("{target} condition met")),
+        },
+    }
+}
+
+async fn locally(context: &Context, arguments: &Arguments, goal: &Goal) -> Result<()> {
+    for (target, object) in arguments.choice.objects(context, true).await? {
+        if !goal.is_met(Some(&object))? {
+            return Err(Failure::message(format!("condition not met for {}/{}", target.def.plural, target.name)));
+        }
+        arguments.printing.tell(context, &target, "condition met", &object)?;
+    }
+    Ok(())
 }
 
 /// How a wait for one object ended.

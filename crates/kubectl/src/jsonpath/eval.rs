@@ -7,15 +7,15 @@ use std::cmp::Ordering;
 type Result<T> = std::result::Result<T, String>;
 
 /// One list of values for each piece of the template that yields some.
-pub(super) fn segments(segments: &[Segment], object: &Value) -> Result<Vec<Vec<Value>>> {
+pub(super) fn segments(segments: &[Segment], object: &Value, strict: bool) -> Result<Vec<Vec<Value>>> {
     let mut results = Vec::new();
     for segment in segments {
         match segment {
             Segment::Text(text) => results.push(vec![text.as_str().into()]),
-            Segment::Path(path) => results.push(walk(path, vec![object.clone()])?),
+            Segment::Path(path) => results.push(walk_in(path, vec![object.clone()], strict)?),
             Segment::Range(path, body) => {
-                for value in walk(path, vec![object.clone()])? {
-                    results.extend(self::segments(body, &value)?);
+                for value in walk_in(path, vec![object.clone()], strict)? {
+                    results.extend(self::segments(body, &value, strict)?);
                 }
             }
         }
@@ -23,8 +23,19 @@ pub(super) fn segments(segments: &[Segment], object: &Value) -> Result<Vec<Vec<V
     Ok(results)
 }
 
-fn walk(path: &[Step], mut values: Vec<Value>) -> Result<Vec<Value>> {
+fn walk(path: &[Step], values: Vec<Value>) -> Result<Vec<Value>> {
+    walk_in(path, values, false)
+}
+
+/// `strict`: a field that none of the values has is an error.
+fn walk_in(path: &[Step], mut values: Vec<Value>, strict: bool) -> Result<Vec<Value>> {
     for step in path {
+        if strict
+            && let Step::Field(name) = step
+            && !values.iter().any(|value| value.get(name).is_some())
+        {
+            return Err(format!("{name} is not found"));
+        }
         values = match step {
             Step::Field(name) => values.iter().filter_map(|value| value.get(name)).cloned().collect(),
             Step::Wildcard => values.into_iter().flat_map(children).collect(),

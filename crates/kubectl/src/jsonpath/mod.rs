@@ -14,6 +14,7 @@ use serde_json::Value;
 pub(crate) struct Template {
     source: String,
     segments: Vec<Segment>,
+    strict: bool,
 }
 
 /// A piece of a template.
@@ -70,7 +71,13 @@ impl Template {
     pub(crate) fn parse(source: &str) -> Result<Template> {
         let segments = parse::template(source)
             .map_err(|reason| Failure::message(format!("error parsing jsonpath {source}, {reason}")))?;
-        Ok(Template { source: source.to_owned(), segments })
+        Ok(Template { source: source.to_owned(), segments, strict: false })
+    }
+
+    /// Fields that an object lacks are errors.
+    pub(crate) fn strict(mut self) -> Template {
+        self.strict = true;
+        self
     }
 
     /// As custom columns and `--sort-by` take it: `metadata.name`, `.metadata.name` and `{.metadata.name}` are one.
@@ -105,7 +112,7 @@ impl Template {
     }
 
     fn results(&self, object: &Value) -> Result<Vec<Vec<Value>>> {
-        eval::segments(&self.segments, object).map_err(|reason| {
+        eval::segments(&self.segments, object, self.strict).map_err(|reason| {
             let source = &self.source;
             Failure::message(format!(
                 "error executing jsonpath {source:?}: Error executing template: {reason}. Printing more information for \

@@ -1,23 +1,29 @@
 //! Output formats: what `-o` may say, and how an object reads in each.
 
+mod columns;
 mod custom_columns;
 mod go;
 mod json;
+mod kyaml;
 mod table;
 mod tabs;
+mod tone;
 mod yaml;
 mod yaml_scalar;
 
 use crate::calls::name_of;
 use crate::failure::{Failure, Result};
+use crate::gotemplate;
 use crate::jsonpath::Template;
 use serde_json::Value;
 
+pub(crate) use columns::{fitted, width};
 pub(crate) use custom_columns::Columns;
 pub(crate) use go::{display, syntax, type_name};
 pub(crate) use json::{compact, pretty};
 pub(crate) use table::{Shown, Table, Widths, grid};
 pub(crate) use tabs::tabbed;
+pub(crate) use tone::{Tone, colors_are_wanted, is_dumb, painted, tone};
 pub(crate) use yaml::yaml;
 
 const ALLOWED: &str = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,\
@@ -30,17 +36,34 @@ pub(crate) enum Format {
         wide: bool,
     },
     Yaml,
+    Kyaml,
     Json,
     Name,
+    GoTemplate(gotemplate::Template),
     JsonPath(Template),
     JsonPathAsJson(Template),
     Columns(Columns),
 }
 
+fn unread(kind: &str, path: &str, error: &std::io::Error) -> Failure {
+    let what = if kind == "custom-columns-file" { "template" } else { "--template" };
+    Failure::message(format!("error reading {what} {path}, open {path}: {}", crate::failure::go_words(error)))
+}
+
 impl Format {
+    /// A template's missing keys are errors.
+    pub(crate) fn strict(self) -> Format {
+        match self {
+            Format::JsonPath(template) => Format::JsonPath(template.strict()),
+            Format::JsonPathAsJson(template) => Format::JsonPathAsJson(template.strict()),
+            Format::GoTemplate(template) => Format::GoTemplate(template.strict()),
+            other => other,
+        }
+    }
+
     /// Whether managed fields are left out unless asked for: where people read the whole object.
     pub(crate) fn hides_managed_fields(&self) -> bool {
-        matches!(self, Format::Yaml | Format::Json)
+        matches!(self, Format::Yaml | Format::Kyaml | Format::Json)
     }
 
     /// `text` as behind `-o`; empty is the table.
@@ -49,10 +72,7 @@ impl Format {
             Some((kind, argument)) => (kind, Some(argument)),
             None => (text, None),
         };
-        let file = |path: &str| {
-            std::fs::read_to_string(path)
-                .map_err(|error| Failure::message(format!("error reading {kind} {path}: {error}")))
-        };
+        let file = |path: &str| std::fs::read_to_string(path).map_err(|error| unread(kind, path, &error));
         let needed = |what: &str| {
             argument.ok_or_else(|| Failure::message(format!("{what} format specified but no template given")))
         };
@@ -69,20 +89,19 @@ impl Format {
             "jsonpath-file" => Format::JsonPath(Template::parse(file(needed("template")?)?.trim_end_matches('\n'))?),
             "custom-columns" => Format::Columns(Columns::parse(
                 argument
+                    .filter(|spec| !spec.is_empty())
                     .ok_or_else(|| Failure::message("custom-columns format specified but no custom columns given"))?,
                 no_headers,
             )?),
             "custom-columns-file" => {
                 Format::Columns(Columns::parse_file(&file(needed("custom-columns")?)?, no_headers)?)
             }
-            "kyaml" => {
-                return Err(Failure::message(
-                    "kyaml is not built into sampan's kubectl yet; use -o yaml, or kubectl itself",
-                ));
-            }
-            "go-template" | "go-template-file" | "template" | "templatefile" => {
-                let text = "go templates are not built into sampan's kubectl yet; use -o jsonpath, or kubectl itself";
-                return Err(Failure::message(text));
+            "kyaml" => Format::Kyaml,
+            "go-template" | "template" => Format::GoTemplate(gotemplate::Template::parse(
+                argument.ok_or_else(|| Failure::message("template format specified but no template given"))?,
+            )?),
+            "go-template-file" | "templatefile" => {
+                Format::GoTemplate(gotemplate::Template::parse(&file(needed("template")?)?)?)
             }
             _ => {
                 return Err(Failure::message(format!(
@@ -100,7 +119,9 @@ impl Format {
     pub(crate) fn object(&self, object: &Value) -> Result<String> {
         match self {
             Format::Yaml => Ok(yaml(object)),
+            Format::Kyaml => Ok(kyaml::document(object)),
             Format::Json => Ok(pretty(object) + "\n"),
+            Format::GoTemplate(template) => template.render(object),
             Format::Name => Ok(each(object).map(|one| resource_name(one) + "\n").collect()),
             Format::JsonPath(template) => template.render(object),
             Format::JsonPathAsJson(template) => template.render_json(object),
@@ -169,6 +190,5 @@ mod tests {
         let error = |text: &str| Format::parse(text, false).unwrap_err().report();
         assert!(error("foo").starts_with("error: unable to match a printer suitable for the output format \"foo\""));
         assert_eq!(error("jsonpath"), "error: template format specified but no template given");
-        assert!(error("go-template={{.x}}").contains("not built into sampan's kubectl"));
     }
 }

@@ -16,6 +16,11 @@ pub(crate) struct Widths(Vec<usize>);
 
 /// Lines of cells, all columns but the last padded.
 pub(crate) fn grid(lines: &[Vec<String>], widths: &mut Widths) -> String {
+    grid_of(lines, widths, |_, cell| cell.to_owned())
+}
+
+/// As `grid`; `paint` makes of a column's cell what is written, which is as wide.
+fn grid_of(lines: &[Vec<String>], widths: &mut Widths, paint: impl Fn(usize, &str) -> String) -> String {
     for line in lines {
         for (index, cell) in line.iter().enumerate() {
             let width = (cell.chars().count() + PADDING).max(CELL_WIDTH_MIN);
@@ -28,10 +33,10 @@ pub(crate) fn grid(lines: &[Vec<String>], widths: &mut Widths) -> String {
     let mut out = String::new();
     for line in lines {
         for (index, cell) in line.iter().enumerate() {
-            if index + 1 == line.len() {
-                out.push_str(cell);
-            } else {
-                out.push_str(&format!("{cell:<width$}", width = widths.0[index]));
+            out.push_str(&paint(index, cell));
+            if index + 1 < line.len() {
+                let gap = widths.0[index].saturating_sub(cell.chars().count());
+                out.extend(std::iter::repeat_n(' ', gap));
             }
         }
         out.push('\n');
@@ -56,6 +61,8 @@ pub(crate) struct Shown {
 pub(crate) struct Table {
     /// The server's columns; later pages, and later events of a watch, leave them out.
     columns: Vec<Value>,
+    /// Whether status words have colours.
+    is_painted: bool,
     pub(crate) headers: Vec<String>,
     pub(crate) rows: Vec<Row>,
 }
@@ -68,6 +75,10 @@ pub(crate) struct Row {
 }
 
 impl Table {
+    pub(crate) fn new(is_painted: bool) -> Table {
+        Table { is_painted, ..Table::default() }
+    }
+
     /// Adds a page of the server's `Table`, or of a plain list from a server that makes none.
     pub(crate) fn add(&mut self, page: Value, shown: &Shown) -> Result<()> {
         if page["kind"] == "Table" {
@@ -118,7 +129,13 @@ impl Table {
         let headers = with_headers.then(|| self.headers.clone());
         let lines: Vec<Vec<String>> =
             headers.into_iter().chain(self.rows.iter().map(|row| row.cells.clone())).collect();
-        grid(&lines, widths)
+        if !self.is_painted {
+            return grid(&lines, widths);
+        }
+        grid_of(&lines, widths, |index, cell| match self.headers.get(index) {
+            Some(header) => super::painted(header, cell),
+            None => cell.to_owned(),
+        })
     }
 }
 

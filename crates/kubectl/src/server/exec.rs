@@ -1,21 +1,14 @@
 //! A process in a container, over a WebSocket: its streams are the channels of `v5.channel.k8s.io` (or `v4`).
 
-use super::https::{refusal, unreachable};
+use super::connection::Connection;
+use super::https::unreachable;
+use super::socket::{self, Socket};
 use crate::failure::{Failure, Result};
 use bytes::{BufMut, Bytes, BytesMut};
-use client::{Config, Credentials};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use http::HeaderValue;
-use rustls::pki_types::ServerName;
 use serde_json::json;
-use std::sync::Arc;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::Message;
 
 const PROTOCOLS: &str = "v5.channel.k8s.io, v4.channel.k8s.io";
 const V5: &str = "v5.channel.k8s.io";
@@ -26,8 +19,6 @@ const STDERR: u8 = 2;
 const ERROR: u8 = 3;
 const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
-
-type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
 /// Both directions of a process: what goes in, and what comes out.
 pub(crate) struct Remote {
@@ -55,42 +46,12 @@ pub(crate) enum Piece {
 }
 
 /// Opens `path`, an `exec` or `attach` with its query.
-pub(crate) async fn open(config: &Config, path: &str) -> Result<Remote> {
-    let message = |error: &dyn std::fmt::Display| Failure::message(error.to_string());
-    let uri: http::Uri =
-        format!("{}{path}", config.server).parse().map_err(|error: http::uri::InvalidUri| message(&error))?;
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443)));
-    let tcp = tcp.await.map_err(|error| unreachable(&config.server, &error))?;
-    tcp.set_nodelay(true).map_err(|error| unreachable(&config.server, &error))?;
-    let name = config.server_name.clone().unwrap_or(host);
-    let name = ServerName::try_from(name).map_err(|error| message(&error))?;
-    let tls = config.tls().map_err(|error| message(&error))?;
-    let tls = TlsConnector::from(Arc::new(tls)).connect(name, tcp);
-    let tls = tls.await.map_err(|error| unreachable(&config.server, &error))?;
-
-    let socket = format!("{}{path}", config.server.replacen("http", "ws", 1));
-    let mut request = socket.into_client_request().map_err(|error| message(&error))?;
-    let headers = request.headers_mut();
-    headers.insert(http::header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOLS));
-    if let Credentials::Token(token) = &config.credentials {
-        let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| message(&error))?;
-        headers.insert(http::header::AUTHORIZATION, value);
-    }
-    let (socket, answer) = match tokio_tungstenite::client_async(request, tls).await {
-        Ok(opened) => opened,
-        Err(Error::Http(answer)) => {
-            let code = answer.status().as_u16();
-            return Err(refusal(code, answer.body().as_deref().unwrap_or_default()).into());
-        }
-        Err(error) => return Err(unreachable(&config.server, &error)),
-    };
-    let protocol = answer.headers().get(http::header::SEC_WEBSOCKET_PROTOCOL);
-    let closes = protocol.is_some_and(|protocol| protocol == V5);
+pub(crate) async fn open(connection: &Connection, path: &str) -> Result<Remote> {
+    let (socket, protocol) = socket::open(connection, path, PROTOCOLS).await?;
     let (sink, stream) = socket.split();
     Ok(Remote {
-        input: Input { socket: sink, closes },
-        output: Output { socket: stream, server: config.server.clone() },
+        input: Input { socket: sink, closes: protocol == V5 },
+        output: Output { socket: stream, server: connection.config.server.clone() },
     })
 }
 

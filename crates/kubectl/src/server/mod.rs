@@ -3,10 +3,15 @@
 //! This is below `client::Transport` because a client for people needs what programs do not: tables, warnings, and
 //! bodies that never end (logs).
 
+mod connection;
+mod dial;
 mod exec;
+mod fetch;
 mod https;
+mod socket;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tunnel;
 mod uri;
 
 use crate::failure::{Failure, Result};
@@ -16,8 +21,12 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use http::Method;
 
+pub(crate) use connection::Connection;
+pub(crate) use dial::check_proxy;
 pub(crate) use exec::{Input, Output, Piece, open as open_exec};
+pub(crate) use fetch::fetch;
 pub(crate) use https::Https;
+pub(crate) use tunnel::{Tunnel, open as open_tunnel};
 pub(crate) use uri::{resource_path, with_query};
 
 /// No answer that is read whole is larger: a list of 50,000 pods is 138 MB.

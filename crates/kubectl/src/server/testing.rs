@@ -5,13 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 use super::{Answer, Ask, Server};
-use crate::commands::Command;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use api::Status;
 use async_trait::async_trait;
 use bytes::Bytes;
-use clap::Parser;
 use client::{Config, Credentials};
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -22,22 +20,29 @@ use std::sync::{Arc, Mutex};
 /// One request, as `GET /path?query`, and what it is answered with.
 pub(crate) struct Exchange {
     request: &'static str,
+    /// Where it matters what is sent.
+    body: Option<Value>,
     answer: Result<Vec<Value>>,
 }
 
 /// Answered with one document.
 pub(crate) fn on(request: &'static str, answer: Value) -> Exchange {
-    Exchange { request, answer: Ok(vec![answer]) }
+    Exchange { request, body: None, answer: Ok(vec![answer]) }
+}
+
+/// As `on`, of a request that has to send this.
+pub(crate) fn on_body(request: &'static str, body: Value, answer: Value) -> Exchange {
+    Exchange { body: Some(body), ..on(request, answer) }
 }
 
 /// Answered with a line each, as watches are.
 pub(crate) fn on_watch(request: &'static str, events: &[(&str, &Value)]) -> Exchange {
     let events = events.iter().map(|(kind, object)| json!({"type": kind, "object": object}));
-    Exchange { request, answer: Ok(events.collect()) }
+    Exchange { request, body: None, answer: Ok(events.collect()) }
 }
 
 pub(crate) fn refused(request: &'static str, status: Status) -> Exchange {
-    Exchange { request, answer: Err(status.into()) }
+    Exchange { request, body: None, answer: Err(status.into()) }
 }
 
 struct Script {
@@ -51,6 +56,9 @@ impl Server for Script {
         let request = format!("{} {}", ask.method, ask.path);
         let exchange = next.unwrap_or_else(|| panic!("an unexpected request: {request}"));
         assert_eq!(request, exchange.request);
+        if let Some(body) = exchange.body {
+            assert_eq!(serde_json::from_slice::<Value>(&ask.body).unwrap(), body, "{request}");
+        }
         let lines = exchange.answer?.into_iter().map(|line| Ok(Bytes::from(format!("{line}\n"))));
         Ok(Answer { warnings: Vec::new(), body: futures::stream::iter(lines.collect::<Vec<_>>()).boxed() })
     }
@@ -74,28 +82,35 @@ impl Kept {
     }
 }
 
-#[derive(clap::Parser)]
-#[command(no_binary_name = true)]
-struct Line {
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// Runs a command line in namespace `n`: standard output, and standard error with the failure's report.
-pub(crate) async fn run(line: &str, script: Vec<Exchange>) -> (String, String) {
-    let server = Arc::new(Script { exchanges: Mutex::new(script.into()) });
-    let config = Config {
+fn config() -> Config {
+    Config {
         server: "https://test".to_owned(),
         ca_pem: String::new(),
         server_name: None,
         credentials: Credentials::Anonymous,
         namespace: "n".to_owned(),
         user_agent: String::new(),
-    };
+    }
+}
+
+/// A context whose server is never asked, and what it has been told on standard error.
+pub(crate) fn silent() -> (Context, impl Fn() -> String) {
+    let (server, err) = (Arc::new(Script { exchanges: Mutex::default() }), Kept::default());
+    let context = Context::new(server, super::Connection::new(config()), None)
+        .speaking_to(Box::new(Kept::default()), Box::new(err.clone()));
+    (context, move || err.text())
+}
+
+/// Runs a command line in namespace `n`: standard output, and standard error with the failure's report.
+pub(crate) async fn run(line: &str, script: Vec<Exchange>) -> (String, String) {
+    let server = Arc::new(Script { exchanges: Mutex::new(script.into()) });
     let (out, err) = (Kept::default(), Kept::default());
-    let context = Context::new(server.clone(), config, None).speaking_to(Box::new(out.clone()), Box::new(err.clone()));
-    let command = Line::try_parse_from(line.split_whitespace()).unwrap().command;
-    let outcome = Box::pin(crate::commands::run(&context, command)).await;
+    let context = Context::new(server.clone(), super::Connection::new(config()), None)
+        .speaking_to(Box::new(out.clone()), Box::new(err.clone()));
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let row = crate::commands::command(words[0]).unwrap();
+    let matches = crate::cli::with_go_bools(row.definition()).get_matches_from(words);
+    let outcome = (row.served.unwrap())(&context, &matches).await;
     let report = outcome.err().map(|failure: Failure| failure.report()).unwrap_or_default();
     let left: Vec<&str> = server.exchanges.lock().unwrap().iter().map(|exchange| exchange.request).collect();
     assert_eq!(left, Vec::<&str>::new(), "never requested; the command ended with {report:?}");

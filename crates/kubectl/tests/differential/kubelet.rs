@@ -79,13 +79,14 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     Ok(response)
 }
 
-/// `echo WORD…`, `complain WORD…`, `cat`, `exit CODE`, and anything else fails to start.
+/// `echo WORD…`, `complain WORD…`, `cat`, `sh`, `exit CODE`, and anything else fails to start.
 async fn process<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(mut socket: WebSocketStream<S>, query: &str) {
     let words: Vec<&str> = query.split('&').filter_map(|pair| pair.strip_prefix("command=")).collect();
     let code = match words.as_slice() {
         ["echo", words @ ..] => say(&mut socket, 1, &words.join(" ")).await,
         ["complain", words @ ..] => say(&mut socket, 2, &words.join(" ")).await,
         ["cat"] => cat(&mut socket).await,
+        ["sh"] => shell(&mut socket).await,
         ["exit", code] => code.parse().unwrap(),
         _ => -1,
     };
@@ -120,6 +121,19 @@ async fn say<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
 ) -> i32 {
     send(socket, channel, format!("{text}\n").as_bytes()).await;
     0
+}
+
+/// Says what is typed in brackets, until `q`.
+async fn shell<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> i32 {
+    send(socket, 1, b"a shell\r\n").await;
+    while let Some(Ok(message)) = socket.next().await {
+        match message.into_data().as_ref() {
+            [0, b'q'] => return 0,
+            [0, bytes @ ..] => send(socket, 1, &[b"[", bytes, b"]"].concat()).await,
+            _ => {}
+        }
+    }
+    1
 }
 
 /// Until standard input is closed, which only the fifth protocol can say.

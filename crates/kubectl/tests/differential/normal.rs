@@ -1,9 +1,20 @@
 //! What two runs of one command may differ in, made equal; and command lines cut into words.
 
 /// Keys whose values no two objects share.
-const OWN: [&str; 3] = ["resourceVersion", "uid", "creationTimestamp"];
+const OWN: [&str; 8] = [
+    "resourceVersion",
+    "uid",
+    "creationTimestamp",
+    "Resource Version",
+    "UID",
+    "CreationTimestamp",
+    "Creation Timestamp",
+    "Created on",
+];
 /// Names with a random end.
 const RANDOM: &str = "kube-api-access-";
+/// Files that were edited.
+const DRAFT: &str = "/kubectl-edit-";
 
 /// Ages, times, uids, revisions and addresses become letters.
 pub(crate) fn text(text: &str, namespace: &str) -> String {
@@ -45,8 +56,14 @@ fn changing(word: &str) -> Option<&'static str> {
     if word == "AGE" || (!seconds.is_empty() && seconds.chars().all(|digit| digit.is_ascii_digit())) {
         return Some("AGE");
     }
+    if word.contains("controller-uid=") {
+        return Some("CONTROLLER");
+    }
     if word.starts_with("10.43.") {
         return Some("ADDRESS");
+    }
+    if word.contains(DRAFT) {
+        return Some("DRAFT");
     }
     word.trim_matches(['"', ',']).starts_with(RANDOM).then_some(RANDOM)
 }

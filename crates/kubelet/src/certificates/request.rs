@@ -2,7 +2,7 @@
 
 use super::CertificateError;
 use super::identity::{Identity, store};
-use client::{CacheScope, Client, Config, Credentials, Remote};
+use client::{CacheScope, Client, Config, Credentials, Remote, Servers};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestSpec};
@@ -18,8 +18,7 @@ pub const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How a node gets its first certificate.
 pub struct Bootstrap {
-    /// `https://host:port`.
-    pub server: String,
+    pub servers: Arc<Servers>,
     pub ca_pem: String,
     pub token: String,
     pub node_name: String,
@@ -34,14 +33,15 @@ pub async fn bootstrap(with: Bootstrap) -> Result<Arc<Identity>, CertificateErro
     if let Some(identity) = Identity::load(&path)?.filter(|identity| identity.is_valid(Timestamp::now())) {
         return Ok(Arc::new(identity));
     }
-    let remote = Remote::new(Config {
-        server: with.server,
+    let config = Config {
+        server: with.servers.current().to_string(),
         ca_pem: with.ca_pem,
         server_name: None,
         credentials: Credentials::Token(with.token),
         namespace: String::new(),
         user_agent: "sampan-kubelet-bootstrap".to_owned(),
-    })?;
+    };
+    let remote = Remote::of(config, with.servers)?;
     let client = Client::new(Arc::new(remote));
     let pair = obtain(&client, &Purpose::Client, &with.node_name, with.timeout).await?;
     store(&path, &pair.chain_pem, &pair.key_pem)?;

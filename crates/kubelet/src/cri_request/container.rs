@@ -21,6 +21,8 @@ pub(crate) struct Parts<'a> {
     /// The container id whose processes an ephemeral container sees.
     pub(crate) target: Option<&'a str>,
     pub(crate) memory_capacity: i64,
+    /// Whether the node's control groups are v2.
+    pub(crate) unified: bool,
     pub(crate) dirs: &'a Dirs,
 }
 
@@ -51,7 +53,7 @@ pub(crate) fn config(parts: Parts<'_>) -> ContainerConfig {
         stdin_once: container.stdin_once.unwrap_or(false),
         tty: container.tty.unwrap_or(false),
         linux: Some(LinuxContainerConfig {
-            resources: Some(resources::of_container(pod, container, parts.memory_capacity)),
+            resources: Some(resources::of_container(pod, container, parts.memory_capacity, parts.unified)),
             security_context: Some(security::of_container(
                 pod,
                 container,

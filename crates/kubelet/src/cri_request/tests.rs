@@ -77,6 +77,7 @@ fn a_container_carries_its_settings() {
         mounts: planned.into_iter().map(|planned| planned.mount).collect(),
         target: None,
         memory_capacity: 1 << 30,
+        unified: true,
         dirs: &dirs,
     });
     assert_eq!((config.command.join(" "), config.args.join(" ")), ("sh -c echo x".into(), "$(MISSING)".into()));
@@ -99,6 +100,8 @@ fn a_container_carries_its_settings() {
     let resources = linux.resources.unwrap();
     assert_eq!((resources.cpu_shares, resources.cpu_quota, resources.memory_limit_in_bytes), (256, 50_000, 128 << 20));
     assert_eq!(resources.oom_score_adj, 938);
+    assert_eq!(resources.unified["memory.oom.group"], "1");
+    assert!(resources::of_container(&pod, spec, 1 << 30, false).unified.is_empty(), "v1 has no such files");
     let security = linux.security_context.unwrap();
     assert!(security.no_new_privs && security.readonly_rootfs && !security.privileged);
     assert_eq!(security.capabilities.unwrap().drop_capabilities, ["ALL"]);

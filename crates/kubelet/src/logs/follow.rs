@@ -4,6 +4,7 @@
 
 use super::line::Line;
 use super::tail::start_of_tail;
+use ::logs::Signal;
 use bytes::{BufMut, Bytes, BytesMut};
 use jiff::Timestamp;
 use std::io;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 /// What a reader asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(crate) struct Wanted {
 
 /// How a follower learns that there is more, or that there will be no more.
 pub(crate) struct Growth {
-    pub(crate) changed: Arc<Notify>,
+    pub(crate) changed: Arc<Signal>,
     /// Closed or false once the container has ended.
     pub(crate) running: tokio::sync::watch::Receiver<bool>,
 }
@@ -180,7 +181,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::watcher::Watcher;
+    use ::logs::Watcher;
     use std::io::Write;
     use tokio::sync::watch;
 

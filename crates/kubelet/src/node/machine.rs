@@ -1,5 +1,6 @@
 //! What the machine has to give.
 
+use super::thresholds::Thresholds;
 use crate::pod::resources::Amounts;
 use kernel::cgroup::Cgroup;
 use std::path::Path;
@@ -17,14 +18,10 @@ pub(crate) struct Machine {
     pub(crate) architecture: &'static str,
 }
 
-/// Memory that is kept back from pods: upstream's hard eviction threshold.
-pub(crate) const MEMORY_RESERVED_BYTES: i64 = 100 << 20;
-/// Share of the disk that is kept back, in percent: upstream's `nodefs.available` threshold.
-const DISK_RESERVED_PERCENT: i64 = 10;
-
 impl Machine {
     /// Reads /proc and the root cgroup; `data_dir` tells which disk. What cannot be read is left empty.
-    pub(crate) fn read(data_dir: &Path) -> Machine {
+    /// What must be left is kept back from pods.
+    pub(crate) fn read(data_dir: &Path, least: &Thresholds) -> Machine {
         let text = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
         // Counts the processors that this process may use, cgroup quotas included.
         let processors =
@@ -33,8 +30,8 @@ impl Machine {
         let capacity =
             Amounts { cpu_milli: processors * 1000, memory_bytes: memory_total(), ephemeral_storage_bytes: disk };
         let allocatable = Amounts {
-            memory_bytes: (capacity.memory_bytes - MEMORY_RESERVED_BYTES).max(0),
-            ephemeral_storage_bytes: disk / 100 * (100 - DISK_RESERVED_PERCENT),
+            memory_bytes: (capacity.memory_bytes - least.memory(capacity.memory_bytes)).max(0),
+            ephemeral_storage_bytes: (disk - least.disk(disk)).max(0),
             ..capacity
         };
         Machine {
@@ -74,13 +71,22 @@ pub(crate) fn meminfo(name: &str) -> Option<i64> {
 pub(crate) struct Disk {
     pub(crate) total: i64,
     pub(crate) available: i64,
+    /// Zero where the file system has no bound.
+    pub(crate) inodes: i64,
+    pub(crate) inodes_free: i64,
 }
 
 /// Size and room of the file system that holds `path`.
 pub(crate) fn disk(path: &Path) -> Option<Disk> {
     let stat = rustix::fs::statvfs(path).ok()?;
     let bytes = |blocks: u64| i64::try_from(blocks.saturating_mul(stat.f_frsize)).unwrap_or(i64::MAX);
-    Some(Disk { total: bytes(stat.f_blocks), available: bytes(stat.f_bavail) })
+    let count = |inodes: u64| i64::try_from(inodes).unwrap_or(i64::MAX);
+    Some(Disk {
+        total: bytes(stat.f_blocks),
+        available: bytes(stat.f_bavail),
+        inodes: count(stat.f_files),
+        inodes_free: count(stat.f_favail),
+    })
 }
 
 fn os_image(os_release: &str) -> String {
@@ -94,9 +100,9 @@ mod tests {
 
     #[test]
     fn the_machine_has_something_to_give() {
-        let machine = Machine::read(Path::new("/"));
-        assert!(machine.capacity.cpu_milli >= 1000 && machine.capacity.memory_bytes > MEMORY_RESERVED_BYTES);
-        assert!(machine.allocatable.memory_bytes < machine.capacity.memory_bytes);
+        let machine = Machine::read(Path::new("/"), &Thresholds::default());
+        assert!(machine.capacity.cpu_milli >= 1000 && machine.capacity.memory_bytes > 100 << 20);
+        assert_eq!(machine.allocatable.memory_bytes, machine.capacity.memory_bytes - (100 << 20));
         assert!(!machine.boot_id.is_empty() && !machine.kernel_version.is_empty());
         assert_eq!(os_image("NAME=x\nPRETTY_NAME=\"Debian 12\"\n"), "Debian 12");
     }

@@ -5,3 +5,4 @@ pub(crate) mod machine;
 pub(crate) mod pressure;
 pub(crate) mod registration;
 pub(crate) mod status;
+pub(crate) mod thresholds;

@@ -1,6 +1,7 @@
 //! Watches for want of memory, disk and process ids, and ends a pod when memory runs out.
 
-use super::machine::{Disk, MEMORY_RESERVED_BYTES, disk, meminfo};
+use super::machine::{disk, meminfo};
+use super::thresholds::Thresholds;
 use crate::context::Context;
 use crate::router::Pods;
 use kernel::cgroup::Cgroup;
@@ -12,9 +13,6 @@ use tokio::sync::watch;
 const LOOK: Duration = Duration::from_secs(10);
 /// Pressure that has passed is still reported for so long, so that it does not flap: upstream's figure.
 const HELD: Duration = Duration::from_secs(300);
-const DISK_AVAILABLE_PERCENT_MIN: i64 = 10;
-/// Share of the kernel's process ids in use at which there are too few left.
-const PIDS_USED_PERCENT_MAX: i64 = 90;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pressure {
@@ -26,17 +24,19 @@ pub(crate) struct Pressure {
 /// Runs until `stop` changes.
 pub(crate) async fn run(
     context: Arc<Context>,
+    least: Thresholds,
     pods: Pods,
     pressure: watch::Sender<Pressure>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let memory_least = least.memory(context.machine.capacity.memory_bytes);
     let mut seen = [None::<Instant>; 3];
     loop {
         let available = memory_available(&context);
         let now = [
-            available < MEMORY_RESERVED_BYTES,
-            disk(&context.dirs.pods()).is_some_and(is_full),
-            pids_used_percent().is_some_and(|percent| percent >= PIDS_USED_PERCENT_MAX),
+            available < memory_least,
+            disk(&context.dirs.pods()).is_some_and(|disk| least.disk_is_full(disk)),
+            pids().is_some_and(|(most, existing)| least.too_few_pids(most, existing)),
         ];
         for (seen, now) in seen.iter_mut().zip(now) {
             if now {
@@ -49,7 +49,7 @@ pub(crate) async fn run(
         if now[0] {
             let message = format!(
                 "The node was low on resource: memory. Threshold quantity: {}Mi, available: {}Ki. ",
-                MEMORY_RESERVED_BYTES >> 20,
+                memory_least >> 20,
                 available >> 10
             );
             if !pods.evict_one(message).await {
@@ -72,16 +72,13 @@ fn memory_available(context: &Context) -> i64 {
     if limited { machine.min(context.machine.capacity.memory_bytes - used) } else { machine }
 }
 
-fn is_full(disk: Disk) -> bool {
-    disk.available / (disk.total / 100).max(1) < DISK_AVAILABLE_PERCENT_MIN
-}
-
-fn pids_used_percent() -> Option<i64> {
+/// How many there may be, and are.
+fn pids() -> Option<(i64, i64)> {
     let most: i64 = kernel::sysctl::read("kernel.pid_max").ok()?.parse().ok()?;
     // The fourth word is `running/existing` threads.
     let load = std::fs::read_to_string("/proc/loadavg").ok()?;
     let existing: i64 = load.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
-    Some(existing * 100 / most.max(1))
+    Some((most, existing))
 }
 
 #[cfg(test)]
@@ -89,9 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_is_full_below_a_tenth() {
-        let full = |available| is_full(Disk { total: 1000, available });
-        assert_eq!([0, 99, 100, 1000].map(full), [true, true, false, false]);
-        assert!(pids_used_percent().is_some_and(|percent| (0..=100).contains(&percent)));
+    fn the_kernel_tells_its_process_ids() {
+        assert!(pids().is_some_and(|(most, existing)| (1..most).contains(&existing)));
     }
 }

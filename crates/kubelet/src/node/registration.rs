@@ -17,6 +17,8 @@ use tokio::sync::watch;
 const LOOK: Duration = Duration::from_secs(10);
 const REPORT_MOST: SignedDuration = SignedDuration::from_mins(5);
 const RETRY: Duration = Duration::from_secs(1);
+/// A new node's ranges and taints are written while it reports for the first time: so often it looks again at once.
+const CONFLICTS_MAX: usize = 5;
 /// How long a returning node waits for its pod network before it reports without.
 const RETURN_PATIENCE: Duration = Duration::from_secs(3);
 /// Images that a status names, the largest first: upstream's bound.
@@ -81,6 +83,19 @@ impl Registration {
                 return Ok(());
             }
         }
+        let mut conflicts = 0..CONFLICTS_MAX;
+        let written = loop {
+            match self.write(&health, &images, now).await {
+                Err(status) if status.reason == Reason::Conflict && conflicts.next().is_some() => {}
+                result => break result?,
+            }
+        };
+        *last = Some((written, now));
+        Ok(())
+    }
+
+    /// What the API knows now, brought up to date; a conflict when somebody else writes in between.
+    async fn write(&self, health: &Health, images: &[ContainerImage], now: Timestamp) -> Result<NodeStatus, Status> {
         let client = &self.context.client;
         let mut node = match client.find::<Node>("", &self.identity.name).await? {
             Some(node) => self.with_labels(node).await?,
@@ -92,10 +107,8 @@ impl Registration {
             },
         };
         let base = node.status.take().unwrap_or_default();
-        node.status = Some(status::status(&base, &self.identity, &health, images, now));
-        let written = client.update_status(&node).await?;
-        *last = Some((written.status.unwrap_or_default(), now));
-        Ok(())
+        node.status = Some(status::status(&base, &self.identity, health, images.to_vec(), now));
+        Ok(client.update_status(&node).await?.status.unwrap_or_default())
     }
 
     fn object(&self) -> Node {

@@ -4,6 +4,7 @@ use super::probes::{Outcome, ProbeKind};
 use super::state::{Exit, Name};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One thing that happened. Results name the container and, where one exists, the runtime's id, so that a late
@@ -109,6 +110,8 @@ pub(crate) struct Observation {
     pub(crate) containers: Vec<ObservedContainer>,
     /// Ids that were thought to exist and that the runtime has no record of.
     pub(crate) gone: Vec<String>,
+    /// Of each container that has logs here: the number of an instance after all of them.
+    pub(crate) logged: BTreeMap<Name, u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

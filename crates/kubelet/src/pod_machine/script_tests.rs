@@ -165,7 +165,7 @@ impl Player {
     }
 }
 
-/// `sandbox=s1:ready a=c1:running b=c2:3:Error:restarts gone=c3`; the pod's own hashes are assumed.
+/// `sandbox=s1:ready a=c1:running b=c2:3:Error:restarts gone=c3 logged=a:2`; the pod's own hashes are assumed.
 fn observation(pod: &Pod, words: &[&str], now: Timestamp) -> Observation {
     let mut observation = Observation::default();
     for word in words {
@@ -173,6 +173,7 @@ fn observation(pod: &Pod, words: &[&str], now: Timestamp) -> Observation {
         let parts: Vec<&str> = value.split(':').collect();
         match name {
             "gone" => observation.gone.push(value.into()),
+            "logged" => drop(observation.logged.insert(parts[0].into(), parts[1].parse().unwrap())),
             "sandbox" => {
                 let ready = parts[1] == "ready";
                 observation.sandbox =

@@ -374,6 +374,12 @@ impl PodState {
             self.initialized |= ran && self.containers[index].role == Role::Main;
             restore_container(&mut self.containers[index], found, in_sandbox);
         }
+        // The runtime forgets its containers when the machine starts anew; a number must not be given twice, as logs are
+        // kept by it.
+        for container in self.containers.iter_mut().filter(|container| container.run == Run::Never) {
+            let next = observed.logged.get(&container.name).copied().unwrap_or(0);
+            container.restarts = container.restarts.max(next);
+        }
         let statuses = pod::status(&self.pod).clone();
         for container in &mut self.containers {
             let spec = containers::find(&self.pod, &container.name).map(|(_, spec)| spec.into_owned());

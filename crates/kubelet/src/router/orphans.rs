@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::pod;
 use crate::pod_machine::Observation;
-use crate::worker::cleanup::{names_in, remove_everything};
+use crate::worker::cleanup::{let_go, names_in, remove_everything};
 use k8s_openapi::api::core::v1::Pod;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,8 +26,10 @@ pub(super) async fn remove(context: &Arc<Context>, found: HashMap<String, Observ
         if !orphaned {
             continue;
         }
-        if let Err(error) = tokio::fs::remove_dir_all(logs.join(&name)).await {
-            tracing::warn!(name, %error, "the logs of a pod that is no more were not removed");
+        let (path, archive) = (logs.join(&name), context.archive.clone());
+        let gone = tokio::task::spawn_blocking(move || let_go(&path, archive.as_deref())).await;
+        if let Err(error) = gone.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            tracing::warn!(name, %error, "the logs of a pod that is no more were not taken away");
         }
     }
 }

@@ -9,8 +9,6 @@ use crate::router::PodView;
 use crate::worker::View;
 use bytes::Bytes;
 use http::Response;
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ContainerStatus;
 use std::io;
@@ -88,11 +86,7 @@ pub(super) async fn answer(
             tracing::debug!(%error, "a log was not read to its end");
         }
     });
-    let frames = futures::stream::unfold(chunks, |mut chunks| async move {
-        let chunk = chunks.recv().await?;
-        Some((Ok::<_, io::Error>(Frame::data(chunk)), chunks))
-    });
-    reply::answer(200, "text/plain", StreamBody::new(frames).boxed_unsync())
+    reply::answer(200, "text/plain", reply::chunked(chunks))
 }
 
 struct Log {

@@ -5,6 +5,8 @@ use super::reply::{Body, answer as reply, full};
 use http::Response;
 use std::fmt::Write as _;
 
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 pub(super) async fn answer(server: &Server) -> Response<Body> {
     let pods = server.pods.all().await;
     let mut running = 0;
@@ -31,5 +33,16 @@ pub(super) async fn answer(server: &Server) -> Response<Body> {
         "",
         server.context.recorder.dropped(),
     );
-    reply(200, "text/plain; version=0.0.4; charset=utf-8", full(text))
+    if let Some(counts) = server.context.archive.as_ref().and_then(|archive| archive.export_counts()) {
+        text.push_str(&counts.exposition());
+    }
+    if let Some(usage) = &server.context.usage {
+        text.push_str(&usage.process());
+    }
+    reply(200, TEXT, full(text))
+}
+
+/// `/metrics/probes`: by themselves, as they are many.
+pub(super) fn probes(server: &Server) -> Response<Body> {
+    reply(200, TEXT, full(server.context.probes.page()))
 }

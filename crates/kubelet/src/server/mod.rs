@@ -8,13 +8,14 @@ mod logs;
 mod metrics;
 mod reply;
 mod route;
-mod stats;
+mod search;
 mod stream;
+mod usage;
 
 use crate::certificates::Identity;
 use crate::context::Context;
-use crate::logs::watcher::Watcher;
 use crate::router::Pods;
+use ::logs::Watcher;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -51,14 +52,19 @@ pub(crate) enum ServerError {
 pub(crate) struct Server {
     pub(crate) context: Arc<Context>,
     pub(crate) pods: Pods,
-    watcher: Watcher,
+    watcher: Arc<Watcher>,
+    /// `None` where no logs are archived.
+    searches: Option<::logs::Service>,
     door: auth::Door,
 }
 
 impl Server {
     pub(crate) fn new(context: Arc<Context>, pods: Pods) -> Result<Server, ServerError> {
         let door = auth::Door::new(context.client.clone(), context.node_name.clone());
-        Ok(Server { context, pods, watcher: Watcher::start().map_err(ServerError::Watcher)?, door })
+        let watcher = Arc::new(Watcher::start().map_err(ServerError::Watcher)?);
+        let archive = context.archive.clone();
+        let searches = archive.map(|archive| ::logs::Service::new(archive, watcher.clone(), &context.node_name));
+        Ok(Server { context, pods, watcher, searches, door })
     }
 
     /// Serves until `stop` changes.
@@ -136,7 +142,9 @@ impl Server {
             Route::Healthz => text(200, "ok"),
             Route::Pods => self.list_pods().await,
             Route::Metrics => metrics::answer(self).await,
-            Route::Summary => stats::answer(self).await,
+            Route::Probes => metrics::probes(self),
+            Route::Search => search::answer(self, request.uri().query().unwrap_or_default()),
+            Route::Usage(page) => usage::answer(self, page),
             Route::Logs { namespace, pod, container } => {
                 let query = request.uri().query().unwrap_or_default();
                 logs::answer(self, &namespace, &pod, &container, query).await

@@ -2,14 +2,25 @@
 
 use bytes::Bytes;
 use http::Response;
+use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use std::io;
+use tokio::sync::mpsc::Receiver;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// What comes through a channel, until it ends.
+pub(super) fn chunked(chunks: Receiver<Bytes>) -> Body {
+    let frames = futures::stream::unfold(chunks, |mut chunks| async move {
+        let chunk = chunks.recv().await?;
+        Some((Ok::<_, io::Error>(Frame::data(chunk)), chunks))
+    });
+    StreamBody::new(frames).boxed_unsync()
 }
 
 pub(super) fn answer(code: u16, content_type: &'static str, body: Body) -> Response<Body> {

@@ -1,15 +1,36 @@
 //! The server's paths, as upstream's kubelet has them.
 
+use crate::running::UsagePage;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Healthz,
     Pods,
     Metrics,
-    Summary,
-    Logs { namespace: String, pod: String, container: String },
-    Exec { namespace: String, pod: String, container: String },
-    Attach { namespace: String, pod: String, container: String },
-    PortForward { namespace: String, pod: String },
+    Probes,
+    Usage(UsagePage),
+    /// Not upstream's: lines of all containers' logs. Below `/logs`, which is read with `nodes/log`, as that has always
+    /// let read the files of all containers' logs.
+    Search,
+    Logs {
+        namespace: String,
+        pod: String,
+        container: String,
+    },
+    Exec {
+        namespace: String,
+        pod: String,
+        container: String,
+    },
+    Attach {
+        namespace: String,
+        pod: String,
+        container: String,
+    },
+    PortForward {
+        namespace: String,
+        pod: String,
+    },
 }
 
 impl Route {
@@ -21,7 +42,11 @@ impl Route {
             ["healthz"] => Route::Healthz,
             ["pods"] => Route::Pods,
             ["metrics"] => Route::Metrics,
-            ["stats", "summary"] => Route::Summary,
+            ["metrics", "probes"] => Route::Probes,
+            ["stats", "summary"] => Route::Usage(UsagePage::Summary),
+            ["metrics", "resource"] => Route::Usage(UsagePage::Resource),
+            ["logs", "search"] => Route::Search,
+            ["metrics", "cadvisor"] => Route::Usage(UsagePage::Cadvisor),
             ["containerLogs", namespace, pod, container] => {
                 Route::Logs { namespace: own(namespace), pod: own(pod), container: own(container) }
             }
@@ -37,6 +62,13 @@ impl Route {
             _ => return None,
         })
     }
+}
+
+/// All parameters of a query, decoded, in order.
+pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
 /// Values of a query's parameter, decoded, in order.
@@ -87,6 +119,10 @@ mod tests {
             Some(Route::PortForward { namespace: "a".into(), pod: "b".into() })
         );
         assert_eq!(Route::parse("/healthz/"), Some(Route::Healthz));
+        assert_eq!(Route::parse("/metrics"), Some(Route::Metrics));
+        assert_eq!(Route::parse("/metrics/probes"), Some(Route::Probes));
+        assert_eq!(Route::parse("/logs/search"), Some(Route::Search));
+        assert_eq!(Route::parse("/metrics/cadvisor"), Some(Route::Usage(UsagePage::Cadvisor)));
         for path in ["/", "/run/a/b/c", "/containerLogs/a/b", "/exec/a/b"] {
             assert_eq!(Route::parse(path), None, "{path}");
         }

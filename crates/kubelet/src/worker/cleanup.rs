@@ -4,6 +4,7 @@ use super::effects::Snapshot;
 use crate::context::Context;
 use crate::cri_request::labels;
 use crate::dirs::Dirs;
+use crate::logs::identity as logs_identity;
 use crate::pod;
 use crate::pod_machine::Event;
 use crate::volumes::tear_down;
@@ -45,6 +46,10 @@ fn failed(snapshot: &Snapshot, error: &str, event: Event) -> Event {
 pub(super) async fn forget(snapshot: &Snapshot) -> Event {
     let uid = pod::uid(&snapshot.pod);
     let logs = snapshot.context.dirs.pod_logs(&snapshot.pod);
+    // Labels change while a pod lives: those that it had last are kept with its logs.
+    if let Err(error) = logs_identity::write(&snapshot.context, &snapshot.pod) {
+        return failed(snapshot, &error.to_string(), Event::ForgetFailed);
+    }
     match remove_everything(&snapshot.context, uid, Some(&logs)).await {
         Ok(()) => Event::Forgotten,
         Err(error) => failed(snapshot, &error, Event::ForgetFailed),
@@ -55,12 +60,12 @@ pub(super) async fn forget(snapshot: &Snapshot) -> Event {
 pub(crate) async fn remove_everything(context: &Context, uid: &str, logs: Option<&Path>) -> Result<(), String> {
     remove_from_runtime(context.runtime.as_ref(), uid).await.map_err(|status| status.message().to_owned())?;
     let (dirs, cgroups, uid) = (context.dirs.clone(), context.cgroups.clone(), uid.to_owned());
-    let logs = logs.map(Path::to_owned);
+    let (logs, archive) = (logs.map(Path::to_owned), context.archive.clone());
     let work = tokio::task::spawn_blocking(move || -> Result<(), String> {
         cgroups.remove_by_uid(&uid).map_err(|error| error.to_string())?;
         tear_down(&dirs, &uid).map_err(|error| error.to_string())?;
         remove_tree(&dirs.pod(&uid)).map_err(|error| error.to_string())?;
-        logs.map_or(Ok(()), |logs| remove_tree(&logs)).map_err(|error| error.to_string())
+        logs.map_or(Ok(()), |logs| let_go(&logs, archive.as_deref())).map_err(|error| error.to_string())
     });
     work.await.map_err(|error| error.to_string())?
 }
@@ -100,6 +105,14 @@ async fn remove_from_runtime(runtime: &dyn Runtime, uid: &str) -> Result<(), ton
         runtime.remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id: sandbox.id }).await?;
     }
     Ok(())
+}
+
+/// Takes a pod's logs away: to the archive, where there is one.
+pub(crate) fn let_go(logs: &Path, archive: Option<&::logs::Archive>) -> io::Result<()> {
+    match archive {
+        Some(archive) => archive.take_over(logs),
+        None => remove_tree(logs),
+    }
 }
 
 fn remove_tree(path: &Path) -> io::Result<()> {

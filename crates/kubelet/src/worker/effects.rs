@@ -11,6 +11,7 @@ use crate::volumes::keeper::Volumes;
 use cri::v1::RemoveContainerRequest;
 use k8s_openapi::api::core::v1::Pod;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What an effect needs of the pod's state as it was when the effect was decided.
 pub(super) struct Snapshot {
@@ -107,8 +108,10 @@ async fn run_probe(snapshot: &Snapshot, container: Name, id: String, kind: Probe
     let spec = find(&snapshot.pod, &container).map(|(_, spec)| spec.into_owned()).unwrap_or_default();
     let outcome = match kind.of(&spec) {
         Some(probe) => {
-            let runtime = snapshot.context.runtime.as_ref();
-            probe::run(runtime, probe, &spec, &id, &snapshot.address()).await
+            let (context, begun) = (&snapshot.context, Instant::now());
+            let outcome = probe::run(context.runtime.as_ref(), probe, &spec, &id, &snapshot.address()).await;
+            context.probes.count(&snapshot.pod, &container, kind, &outcome, begun.elapsed());
+            outcome
         }
         None => ProbeOutcome::Success,
     };
@@ -121,5 +124,8 @@ async fn remove_containers(snapshot: &Snapshot, ids: Vec<String>) {
         if let Err(status) = snapshot.context.runtime.remove_container(RemoveContainerRequest { container_id }).await {
             tracing::debug!(pod = %pod::described(&snapshot.pod), %status, "a dead container was not removed");
         }
+    }
+    if let Some(archive) = &snapshot.context.archive {
+        archive.look();
     }
 }

@@ -11,6 +11,7 @@ mod start;
 mod stop;
 
 use crate::context::Context;
+use crate::logs::attempts;
 use crate::pod;
 use crate::pod::Uid;
 use crate::pod_machine::{Effect, Event, Observation, PodState, step};
@@ -94,10 +95,14 @@ pub(crate) fn spawn(
     let (evict, evictions) = mpsc::channel(1);
     let uid: Uid = pod::uid(&pod).into();
     let (observed, refusal) = match beginning {
-        Beginning::Found(observed) => (observed, None),
+        Beginning::Found(observed) => {
+            let logged = attempts::logged(&context.dirs.pod_logs(&pod));
+            (Observation { logged, ..observed }, None)
+        }
         Beginning::Refused { reason, message } => (Observation::default(), Some(Event::Refused { reason, message })),
     };
     let state = PodState::new(pod, context.facts.clone(), observed, Timestamp::now());
+    let shared = context.clone();
     let worker = Worker {
         writer: StatusWriter::spawn(context.clone(), wishes.clone()),
         context,
@@ -112,6 +117,7 @@ pub(crate) fn spawn(
     };
     tasks.spawn(async move {
         Box::pin(worker.run(refusal.unwrap_or(Event::Timer))).await;
+        shared.probes.forget(&uid);
         // The router may be gone already when the node shuts down.
         if finished.send(uid).await.is_err() {
             tracing::debug!("a pod ended after the router");

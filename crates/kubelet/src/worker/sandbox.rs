@@ -37,7 +37,9 @@ async fn try_create(snapshot: &Snapshot, attempt: u32) -> Result<(String, Vec<St
         config: Some(snapshot.sandbox_config(attempt)),
         runtime_handler: runtime_handler(snapshot).await?,
     };
-    let answer = context.runtime.run_pod_sandbox(request).await.map_err(|status| status.message().to_owned())?;
+    let runtime = context.runtime.clone();
+    let made = context.making.call(async move { runtime.run_pod_sandbox(request).await }).await;
+    let answer = made.map_err(|status| status.message().to_owned())?;
     if pod::is_host_network(&snapshot.pod) {
         return Ok((answer.pod_sandbox_id, context.facts.host_ips.clone()));
     }

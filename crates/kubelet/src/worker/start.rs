@@ -9,6 +9,7 @@ use crate::dirs::Dirs;
 use crate::environment::field_ref::Addresses;
 use crate::environment::{self, Environment, Sources};
 use crate::images;
+use crate::logs;
 use crate::objects::Wanted;
 use crate::pod;
 use crate::pod::containers::find;
@@ -54,14 +55,16 @@ async fn try_start(snapshot: &Snapshot, name: &Name, attempt: u32, sandbox: &str
         config: Some(config),
         sandbox_config: Some(snapshot.sandbox_config(snapshot.sandbox_attempt)),
     };
-    let created = context.runtime.create_container(request).await;
+    let runtime = context.runtime.clone();
+    let created = context.making.call(async move { runtime.create_container(request).await }).await;
     let id = created.map(|created| created.container_id).map_err(|status| Failure {
         reason: "CreateContainerError",
         message: status.message().to_owned(),
         ended: None,
     })?;
     snapshot.record(&Note::normal("Created", "Container created").about(name));
-    let started = context.runtime.start_container(StartContainerRequest { container_id: id.clone() }).await;
+    let (runtime, request) = (context.runtime.clone(), StartContainerRequest { container_id: id.clone() });
+    let started = context.making.call(async move { runtime.start_container(request).await }).await;
     let found = observe::one(context, &id).await;
     if let Err(status) = started {
         let message = status.message().to_owned();
@@ -122,6 +125,7 @@ async fn container_config(
         mounts,
         target: target.map(|(_, id)| id.as_str()),
         memory_capacity: context.machine.capacity.memory_bytes,
+        unified: crate::cgroups::are_unified(),
         dirs: &context.dirs,
     }))
 }
@@ -147,6 +151,7 @@ async fn prepare(
     attempt: u32,
 ) -> Result<Vec<Mount>, String> {
     let (dirs, pod, spec) = (snapshot.context.dirs.clone(), snapshot.pod.clone(), spec.clone());
+    let context = snapshot.context.clone();
     let domain = snapshot.context.dns.domain.clone();
     let (pod_ips, host_network) = (snapshot.pod_ips.clone(), pod::is_host_network(&snapshot.pod));
     let work = tokio::task::spawn_blocking(move || {
@@ -176,6 +181,7 @@ async fn prepare(
         let log = dirs.log_file(&pod, &spec.name, attempt);
         let directory = log.parent().unwrap_or(&log);
         std::fs::create_dir_all(directory).map_err(|error| format!("making the log directory: {error}"))?;
+        logs::identity::write(&context, &pod).map_err(|error| format!("saying whose the logs are: {error}"))?;
         Ok(mounts)
     });
     work.await.map_err(|error| error.to_string())?

@@ -5,7 +5,7 @@ use cri::{Events, Runtime};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::Mutex;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::BroadcastStream;
 use tonic::Status;
@@ -31,6 +31,8 @@ pub(crate) struct Held {
     /// What `stop_container` was told, in order.
     pub(crate) stops: Vec<(String, i64)>,
     pub(crate) log_directories: HashMap<String, String>,
+    /// Sandboxes that were asked for while they had to wait for their turn.
+    pub(crate) asked: usize,
     next: u32,
 }
 
@@ -42,6 +44,8 @@ pub(crate) struct Double {
     changed: Arc<watch::Sender<u64>>,
     /// Where `exec` and its like say that they stream.
     pub(crate) stream_url: Arc<Mutex<String>>,
+    /// Makes sandboxes one after the other, each when it has a permit, if there is such a limit.
+    pub(crate) turns: Arc<Mutex<Option<Arc<Semaphore>>>>,
 }
 
 const READY: i32 = PodSandboxState::SandboxReady as i32;
@@ -62,6 +66,7 @@ impl Double {
             events: broadcast::channel(256).0,
             changed: Arc::new(watch::channel(0).0),
             stream_url: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -153,6 +158,11 @@ impl Runtime for Double {
 
     async fn run_pod_sandbox(&self, request: RunPodSandboxRequest) -> Result<RunPodSandboxResponse, Status> {
         let config = request.config.unwrap_or_default();
+        let turns = self.turns.lock().unwrap().clone();
+        if let Some(turns) = turns {
+            self.change(|held| held.asked += 1);
+            turns.acquire().await.unwrap().forget();
+        }
         let id = self.change(|held| {
             held.next += 1;
             let id = format!("s{}", held.next);

@@ -64,7 +64,7 @@ async fn a_pod_runs_and_leaves_nothing_behind() {
     kubelet.shutdown().await;
 }
 
-async fn wait_for(what: &str, done: impl Fn() -> bool) {
+pub(crate) async fn wait_for(what: &str, done: impl Fn() -> bool) {
     let waiting = async {
         while !done() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;

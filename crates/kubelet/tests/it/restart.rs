@@ -3,6 +3,9 @@
 use crate::support::node;
 use client::DeleteOptions;
 use k8s_openapi::api::core::v1::Pod;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 #[tokio::test]
 async fn running_containers_go_on_and_ends_are_reported() {
@@ -24,6 +27,27 @@ async fn running_containers_go_on_and_ends_are_reported() {
     assert_eq!(after[0].container_id, before[0].container_id);
     assert_eq!(after[0].state, before[0].state, "with its start time");
     assert_eq!(after[1].last_state.as_ref().unwrap().terminated.as_ref().unwrap().exit_code, 42);
+    kubelet.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_being_made_is_made_before_the_node_ends() {
+    let Some(node) = node("making") else { return };
+    let kubelet = node.start().await;
+    let turns = Arc::new(Semaphore::new(0));
+    *node.runtime.turns.lock().unwrap() = Some(turns.clone());
+    node.create("{metadata: {name: web}, spec: {containers: [{name: a, image: 'busybox:1'}]}}").await;
+    node.runtime.until("the runtime to be asked for a sandbox", |held| held.asked == 1).await;
+    let mut ending = std::pin::pin!(kubelet.shutdown());
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut ending).await;
+    assert!(early.is_err(), "the node ended before the runtime had answered");
+    turns.add_permits(1);
+    ending.await;
+    assert_eq!(node.runtime.held.lock().unwrap().sandboxes.len(), 1, "the call was not broken off");
+
+    let kubelet = node.start().await;
+    node.until_ready("web").await;
+    assert_eq!(node.runtime.held.lock().unwrap().asked, 1, "the next node goes on with that sandbox");
     kubelet.shutdown().await;
 }
 

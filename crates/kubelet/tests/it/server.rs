@@ -1,11 +1,14 @@
 //! The node's HTTPS server: who may ask, logs, and streams passed through.
 
+use crate::life::wait_for;
 use crate::support::{TestNode, node};
 use bytes::Bytes;
+use client::DeleteOptions;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
 use kubelet::Kubelet;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -91,6 +94,42 @@ async fn logs_are_served_and_followed() {
     assert_eq!(next().await.unwrap(), "three\n");
     node.runtime.exit("a", 0, "");
     assert_eq!(next().await, None, "the container ended");
+    kubelet.shutdown().await;
+}
+
+#[tokio::test]
+async fn logs_are_searched_when_their_pod_is_gone() {
+    let Some(node) = node("search") else { return };
+    let kubelet = node.start().await;
+    let yaml = "{metadata: {name: web, labels: {app: web}}, spec: {containers: [{name: a, image: 'busybox:1'}]}}";
+    let pod = node.create(yaml).await;
+    node.until_ready("web").await;
+    let uid = pod.metadata.uid.unwrap();
+    let log = node.data.path().join(format!("kubelet/pod-logs/default_web_{uid}/a/0.log"));
+    std::fs::write(&log, "2026-01-01T00:00:00Z stdout F one\n2026-01-01T00:00:01Z stderr F ERROR two\n").unwrap();
+    let search = async |kubelet: &Kubelet, query: &str| {
+        body(ask(&node, kubelet, SERVER, get(&format!("/logs/search?{query}"))).await).await
+    };
+    let two = format!(
+        concat!(
+            r#"{{"time":"2026-01-01T00:00:01.000000000Z","node":"n1","namespace":"default","pod":"web","uid":"{}","#,
+            r#""container":"a","stream":"stderr","level":"error","line":"ERROR two"}}"#,
+            "\n"
+        ),
+        uid
+    );
+    assert_eq!(search(&kubelet, "labelSelector=app%3Dweb&level=warn").await, two);
+    let zero = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+    node.client.delete::<Pod>("default", "web", &zero).await.unwrap();
+    node.until_gone("web").await;
+    wait_for("the logs to be handed over", || !log.exists()).await;
+    assert_eq!(search(&kubelet, "labelSelector=app%3Dweb&level=warn").await, two);
+    assert_eq!(search(&kubelet, "labelSelector=app%3Ddb").await, "");
+    assert_eq!(search(&kubelet, "labelSelector=%21%21").await.split(':').next(), Some("invalid labelSelector"));
+    assert_eq!(search(&kubelet, "colour=red").await, "unknown parameter \"colour\"");
+    kubelet.shutdown().await;
+    let kubelet = node.start().await;
+    assert_eq!(search(&kubelet, "grep=tw%5Bo%5D").await, two, "after a restart");
     kubelet.shutdown().await;
 }
 

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -131,12 +131,22 @@ fn send(channel: u8, bytes: &[u8]) -> Message {
     Message::Binary([&[channel], bytes].concat().into())
 }
 
+/// The next message that is no ping.
+async fn said(stream: &mut (impl StreamExt<Item = Result<Message, Error>> + Unpin)) -> Option<Message> {
+    loop {
+        match stream.next().await?.unwrap() {
+            Message::Ping(_) => {}
+            message => return Some(message),
+        }
+    }
+}
+
 /// All messages until the goodbye, by channel.
 async fn read_all(socket: &mut Socket) -> [Vec<u8>; 8] {
     let mut channels: [Vec<u8>; 8] = Default::default();
     let read = async {
         loop {
-            match socket.next().await.unwrap().unwrap() {
+            match said(socket).await.unwrap() {
                 Message::Close(frame) => return assert_eq!(u16::from(frame.unwrap().code), 1000),
                 message => {
                     let content = message.into_data();
@@ -182,11 +192,23 @@ async fn commands_over_every_websocket_protocol() {
     }
     let mut text = socket(&node, &kubelet, EXEC, "base64.channel.k8s.io").await.unwrap();
     text.send(Message::Text("0cXVpdA==".into())).await.unwrap();
-    assert_eq!(text.next().await.unwrap().unwrap(), Message::Text("1".into()));
-    assert_eq!(text.next().await.unwrap().unwrap(), Message::Text("3MCBieXRlcw==".into()));
+    assert_eq!(said(&mut text).await, Some(Message::Text("1".into())));
+    assert_eq!(said(&mut text).await, Some(Message::Text("3MCBieXRlcw==".into())));
 
     let refused = socket(&node, &kubelet, EXEC, "v9.channel.k8s.io").await.map(drop).unwrap_err();
     assert!(refused.0 == 403 && refused.1.starts_with("unable to negotiate protocol"), "{refused:?}");
+    kubelet.shutdown().await;
+}
+
+/// Older clients throw away what comes before they listen: nothing is begun until one does.
+#[tokio::test]
+async fn a_command_begins_when_its_client_listens() {
+    let Some((node, kubelet)) = start("ws-listen").await else { return };
+    let mut socket = socket(&node, &kubelet, EXEC, "v5.channel.k8s.io").await.unwrap();
+    assert!(matches!(socket.next().await, Some(Ok(Message::Ping(_)))), "the client is asked first");
+    assert_eq!(socket.next().await.unwrap().unwrap(), send(1, b""), "it answered, and is told that the stream stands");
+    socket.send(send(0, b"quit")).await.unwrap();
+    assert_eq!(read_all(&mut socket).await[3], br#"{"status":"Failure","message":"0 bytes"}"#);
     kubelet.shutdown().await;
 }
 
@@ -203,7 +225,7 @@ async fn the_end_is_told_while_input_is_sent() {
         };
         let hearing = async {
             let mut told = Vec::new();
-            while let Some(Ok(Message::Binary(content))) = stream.next().await {
+            while let Some(Message::Binary(content)) = said(&mut stream).await {
                 if content[0] == 3 {
                     told.extend_from_slice(&content[1..]);
                 }

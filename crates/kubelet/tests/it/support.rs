@@ -69,8 +69,17 @@ impl TestNode {
         let tls =
             Tls { client_ca_pem: self.authority.pem.clone(), serving: Serving::Given(identity), client_identity: None };
         let ip = "127.0.0.1".parse().unwrap();
+        let data_dir = self.data.path().join("kubelet");
+        let logs = logs::Options {
+            live: data_dir.join("pod-logs"),
+            ended: data_dir.join("pod-logs-ended"),
+            archive: data_dir.join("log-archive"),
+            age_max: Duration::from_secs(3600),
+            bytes_max: None,
+        };
         let options = Options {
-            data_dir: self.data.path().join("kubelet"),
+            data_dir,
+            archive: Some(Arc::new(logs::Archive::open(logs).unwrap())),
             cgroup_root: self.cgroup.clone(),
             listen: ip,
             port: 0,

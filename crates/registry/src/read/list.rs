@@ -62,7 +62,40 @@ impl Registry {
         let applied = self.inner.progress.applied();
         let snapshot = resource.snapshot();
         let revision = applied.max(snapshot.revision);
-        page(resource, query, &snapshot, revision, None)
+        self.page(resource, query, &snapshot, revision, None).await
+    }
+
+    /// One page of a snapshot. What labels and fields select is told by the objects in the resource's version.
+    async fn page(
+        &self,
+        resource: &Resource,
+        query: &ListQuery,
+        snapshot: &Snapshot,
+        revision: Revision,
+        after: Option<&str>,
+    ) -> Result<Listing, Status> {
+        if resource.is_stored_version() {
+            return page(resource, query, snapshot, revision, after);
+        }
+        if !query.selection.selects() {
+            let page = page(resource, query, snapshot, revision, after)?;
+            return Ok(Listing { entries: self.inner.shown(resource, page.entries).await?, ..page });
+        }
+        let all = ListQuery::all(query.selection.place());
+        let candidates = page(resource, &all, snapshot, revision, after)?.entries;
+        let mut entries = Vec::new();
+        for batch in candidates.chunks(STORE_PAGE) {
+            for entry in self.inner.shown(resource, batch.to_vec()).await? {
+                if !query.selection.matches(&entry, resource.kind) {
+                    continue;
+                }
+                if query.limit > 0 && entries.len() == query.limit {
+                    return more(entries, revision, None);
+                }
+                entries.push(entry);
+            }
+        }
+        Ok(Listing { revision, entries, continue_token: String::new(), remaining: None })
     }
 
     async fn list_at(
@@ -75,7 +108,7 @@ impl Registry {
         self.await_revision(revision).await?;
         let snapshot = resource.snapshot();
         if snapshot.revision <= revision {
-            return page(resource, query, &snapshot, revision, after);
+            return self.page(resource, query, &snapshot, revision, after).await;
         }
         self.list_stored(resource, query, &snapshot, revision, after).await
     }
@@ -101,8 +134,8 @@ impl Registry {
                 other => store_status(other),
             })?;
             after = range.items.last().map(|item| item.key.to_string());
-            for item in range.items {
-                let entry = stored_entry(resource, snapshot, item)?;
+            let stored = range.items.into_iter().map(|item| stored_entry(resource, snapshot, item));
+            for entry in self.inner.shown(resource, stored.collect::<Result<_, _>>()?).await? {
                 if !query.selection.matches(&entry, resource.kind) {
                     continue;
                 }
@@ -136,6 +169,7 @@ fn page(
     after: Option<&str>,
 ) -> Result<Listing, Status> {
     let selection = &query.selection;
+    resource.check_readable(snapshot, selection)?;
     if !selection.name.is_empty() && (!resource.def.namespaced() || !selection.namespace.is_empty()) {
         let key = resource.key(&selection.namespace, &selection.name);
         let found = snapshot.objects.get(key.as_str());
@@ -163,6 +197,6 @@ fn page(
 fn stored_entry(resource: &Resource, snapshot: &Snapshot, item: KeyValue) -> Result<Arc<Entry>, Status> {
     match snapshot.objects.get(&item.key) {
         Some(entry) if entry.revision == item.modified => Ok(entry.clone()),
-        _ => resource.entry(item.key, item.modified, item.value, None).map_err(Status::internal),
+        _ => resource.entry_or_status(item.key, item.modified, item.value),
     }
 }

@@ -1,4 +1,4 @@
-//! Reading: one object, or a list at a revision, page by page.
+//! Reading: one object, or a list at a revision, page by page, in the resource's version.
 
 mod list;
 mod token;
@@ -32,7 +32,7 @@ impl Registry {
             ReadVersion::Any => self.inner.progress.health()?,
             ReadVersion::NotOlderThan(revision) | ReadVersion::Exact(revision) => self.await_revision(revision).await?,
         }
-        resource.get(namespace, name).ok_or_else(|| Status::not_found(resource.def, name))
+        self.inner.shown_one(resource, resource.require(namespace, name)?).await
     }
 
     /// Returns when the cache has reached a revision; one far in the future is refused after a while.

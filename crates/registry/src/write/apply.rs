@@ -3,16 +3,18 @@
 //! Invariants: an intent says nothing of managed fields; what it no longer says goes only where nobody else manages it;
 //! a lost compare-and-swap merges the intent again.
 
-use super::books::{Booking, Draft, Merging, author, decode};
-use super::{FieldValidation, Part, Pick, TRIES_MAX, Write, Written, contended, decode_body, metadata};
+use super::books::{Booking, Draft, Merging, Pair, author, decode, in_others};
+use super::{FieldValidation, Part, Pick, Standing, TRIES_MAX, Write, Written, contended, decode_body, metadata};
 use crate::entry::Entry;
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::surroundings::second;
-use api::schema::structured::{self, Conflicts, Intent, LAST_APPLIED, Managed, Set};
+use api::schema::structured::{self, Conflicts, Intent, LAST_APPLIED, Managed, OtherVersions, Set};
 use api::{Object, Reason, Status, Subresource};
+use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{StatusCause, StatusDetails};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Whose applies go on where those of their client side ended.
@@ -55,16 +57,17 @@ impl Registry {
         check(resource, namespace, name, &apply.intent)?;
         self.inner.fresh().await?;
         for _ in 0..TRIES_MAX {
-            let Some(entry) = resource.get(namespace, name) else {
+            let Some(entry) = resource.look_up(namespace, name)? else {
                 match self.apply_new(resource, write, part, namespace, name, apply).await {
                     // Somebody else created it meanwhile: it is merged with.
                     Err(status) if status.reason == Reason::AlreadyExists && !write.dry_run => continue,
                     other => return other,
                 }
             };
-            let merged = self.merged(resource, write, part, Some(&entry), apply)?;
+            let standing = self.standing(resource, entry).await?;
+            let merged = self.merged(resource, write, part, Some(&standing.own), apply).await?;
             metadata::check_name(resource, merged.object.meta(), namespace, name)?;
-            if let Some(written) = self.apply_to(resource, write, part, &entry, apply, merged).await? {
+            if let Some(written) = self.apply_to(resource, write, part, &standing, apply, merged).await? {
                 return Ok(written);
             }
         }
@@ -76,17 +79,16 @@ impl Registry {
         resource: &Resource,
         write: &Write<'_>,
         part: Part,
-        entry: &Arc<Entry>,
+        standing: &Standing,
         apply: &Apply<'_>,
         merged: Merged,
     ) -> Result<Option<Written>, Status> {
-        let old = super::decode_stored(resource, entry)?;
         let object = match apply.pick {
-            Some(pick) => pick(old.as_ref(), merged.object)?,
+            Some(pick) => pick(standing.object.as_ref(), merged.object)?,
             None => merged.object,
         };
         let booking = Booking::Applied(&merged.draft);
-        self.attempt_update(resource, write, part, &booking, entry, old.as_ref(), object).await
+        self.attempt_update(resource, write, part, &booking, standing, object).await
     }
 
     async fn apply_new(
@@ -107,14 +109,14 @@ impl Registry {
                 format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
             return Err(Status::conflict(resource.def, name, &why));
         }
-        let mut merged = self.merged(resource, write, part, None, apply)?;
+        let mut merged = self.merged(resource, write, part, None, apply).await?;
         metadata::check_name(resource, merged.object.meta(), namespace, name)?;
         metadata::place(resource, merged.object.meta_mut(), namespace)?;
         merged.object.meta_mut().resource_version = None;
-        self.create_named(resource, write, &Booking::Applied(&merged.draft), merged.object).await
+        self.create_named(resource, write, &Booking::Applied(&merged.draft), merged.object, false).await
     }
 
-    fn merged(
+    async fn merged(
         &self,
         resource: &Resource,
         write: &Write<'_>,
@@ -141,7 +143,30 @@ impl Registry {
             allowed: &allowed.unwrap_or_default(),
         };
         let now = second(self.inner.surroundings.now());
-        let mut applied = managed.apply(schema, &live, &intent, now).map_err(|conflicts| conflict(&conflicts))?;
+        let mut applying = managed.begin_apply(schema, &live, &intent);
+        let json = |value: &Value| serde_json::to_vec(value).map(Bytes::from).map_err(Status::internal);
+        let last = applying.last_version(&intent.author).and_then(|version| resource.sibling(version));
+        if let Some(sibling) = last {
+            let there = decoded(&resource.in_version(sibling, json(applying.value())?).await?)?;
+            // Who converts it is to see a whole object of its own kind, and the same one.
+            let mut said = applying.said().clone();
+            said["metadata"] = live["metadata"].clone();
+            let said = decoded(&resource.in_version(sibling, json(&said)?).await?)?;
+            let rest = applying.without_last(Merging::of_kind(sibling).schema(), there, &said);
+            let rest = resource.in_version(resource.kind, json(&rest)?).await?;
+            applying.drop_last(schema, &intent.author, &decoded(&rest)?);
+        }
+        let changes = structured::compare(schema, &live, applying.value());
+        let spoken: BTreeSet<String> = applying.versions().map(str::to_owned).collect();
+        let others = match resource.versions.is_empty() {
+            true => OtherVersions::new(),
+            false => {
+                let pair = Pair { old: json(&live)?, new: json(applying.value())? };
+                in_others(resource, &api_version, spoken, &pair, &changes).await?
+            }
+        };
+        let applied = applying.finish(&intent, changes, &others, now);
+        let mut applied = applied.map_err(|conflicts| conflict(&conflicts))?;
         if manager == KUBECTL && write.subresource.is_none() && live.pointer("/metadata/annotations").is_some() {
             follow_last_applied(&live, &mut applied.value, &apply.intent);
         }
@@ -166,6 +191,10 @@ impl Registry {
         managed.update(&author, structured::compare(Merging::of(resource).schema(), &empty, live), now);
         managed
     }
+}
+
+fn decoded(json: &[u8]) -> Result<Value, Status> {
+    serde_json::from_slice(json).map_err(Status::internal)
 }
 
 /// The object that the intent is merged into, without its managed fields.

@@ -8,12 +8,14 @@ use super::Write;
 use crate::entry::Entry;
 use crate::json;
 use crate::resource::Resource;
-use api::schema::structured::{self, Author, Comparison, Managed, Schema, compare};
-use api::{Object, ResourceDef, Status};
+use api::schema::structured::{self, Author, Comparison, Managed, OtherVersions, Schema, compare};
+use api::{Object, Registered, ResourceDef, Status};
+use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How a write is to be booked.
@@ -44,7 +46,11 @@ pub(super) struct Merging {
 
 impl Merging {
     pub(super) fn of(resource: &Resource) -> Merging {
-        Merging { message: resource.def.message, open: resource.kind.open_schema() }
+        Merging::of_kind(resource.kind)
+    }
+
+    pub(super) fn of_kind(kind: &dyn Registered) -> Merging {
+        Merging { message: kind.def().message, open: kind.open_schema() }
     }
 
     fn stored(resource: &Resource) -> Merging {
@@ -61,7 +67,7 @@ impl Merging {
 
 /// The managed fields of the object about to be admitted, as their JSON array; empty for none. What the client sent of
 /// them is taken out of the object.
-pub(super) fn book(
+pub(super) async fn book(
     resource: &Resource,
     write: &Write<'_>,
     booking: &Booking<'_>,
@@ -92,9 +98,90 @@ pub(super) fn book(
                 return Ok(Vec::new());
             }
             let api_version = def.api_version();
-            Ok(update(&books, &author(write, manager, &api_version), changes, now))
+            let author = author(write, manager, &api_version);
+            let versioned = before.filter(|_| !resource.versions.is_empty());
+            let managed = versioned.map(|before| (before, decode(&books)));
+            let Some((before, mut managed)) = managed.filter(|(_, managed)| speaks_others(managed, &api_version))
+            else {
+                return Ok(update(&books, &author, changes, now));
+            };
+            let spoken = managed.entries.iter().map(|entry| entry.api_version.clone()).collect();
+            let pair = Pair { old: Bytes::from(before.unmanaged().into_owned()), new: new.into() };
+            let others = in_others(resource, &api_version, spoken, &pair, &changes).await?;
+            managed.update_in(&author, changes, &others, now);
+            Ok(managed.encoded())
         }
     }
+}
+
+/// The books after those who change objects: what one of them has put in their place, where it is understood.
+pub(super) fn rebooked<'a>(
+    write: &Write<'_>,
+    object: &mut dyn Object,
+    booked: &'a [u8],
+) -> Result<Cow<'a, [u8]>, Status> {
+    let Some(own) = object.meta_mut().managed_fields.take() else { return Ok(Cow::Borrowed(booked)) };
+    if own.is_empty() {
+        return Ok(Cow::Borrowed(&[]));
+    }
+    match Managed::decode(&serde_json::to_vec(&own).map_err(Status::internal)?) {
+        Ok(mut managed) => {
+            managed.normalize();
+            Ok(Cow::Owned(managed.encoded()))
+        }
+        Err(error) => {
+            write.notes.warn(format!(
+                ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated \
+                 mutating admission controller; please fix your requests: {error}"
+            ));
+            Ok(Cow::Borrowed(booked))
+        }
+    }
+}
+
+fn speaks_others(managed: &Managed, own: &str) -> bool {
+    managed.entries.iter().any(|entry| entry.api_version != own)
+}
+
+/// An object before and after a write, in one version.
+pub(super) struct Pair {
+    pub(super) old: Bytes,
+    pub(super) new: Bytes,
+}
+
+/// How a write reads in these versions; `changes` is how it reads in its own.
+pub(super) async fn in_others(
+    resource: &Resource,
+    own: &str,
+    spoken: BTreeSet<String>,
+    pair: &Pair,
+    changes: &Comparison,
+) -> Result<OtherVersions, Status> {
+    let mut others = OtherVersions::new();
+    for version in spoken.into_iter().filter(|version| version != own) {
+        let Some(sibling) = resource.sibling(&version) else {
+            others.insert(version, None);
+            continue;
+        };
+        let merging = Merging::of_kind(sibling);
+        // Versions that differ in nothing but their name read alike.
+        let is_alike =
+            !resource.is_converted_elsewhere() && merging.open.is_some() && merging.open == Merging::of(resource).open;
+        let read = match is_alike {
+            true => changes.clone(),
+            false => {
+                let old = value(&resource.in_version(sibling, pair.old.clone()).await?)?;
+                let new = value(&resource.in_version(sibling, pair.new.clone()).await?)?;
+                compare(merging.schema(), &old, &new)
+            }
+        };
+        others.insert(version, Some(read));
+    }
+    Ok(others)
+}
+
+fn value(json: &[u8]) -> Result<Value, Status> {
+    serde_json::from_slice(json).map_err(Status::internal)
 }
 
 pub(super) fn author<'a>(write: &Write<'_>, manager: &'a str, api_version: &'a str) -> Author<'a> {
@@ -184,7 +271,8 @@ fn applied(
     object: &mut dyn Object,
 ) -> Result<Vec<u8>, Status> {
     let mut managed = draft.managed.clone();
-    if resource.is_stored_version() {
+    // A built-in kind's other versions have the stored type in hand, which is not what was merged.
+    if resource.kind.stored().is_none() {
         let object = object.to_value().map_err(Status::internal)?;
         let differences = compare(Merging::of(resource).schema(), &draft.merged, &object);
         let lost = differences.modified.union(&differences.removed);

@@ -1,7 +1,7 @@
 //! Delete: at once, after a grace, or when the last finalizer goes.
 
-use super::{Swap, TRIES_MAX, Write, Written, contended, decode_stored, encode};
-use crate::admission::Operation;
+use super::{Judged, Standing, Swap, TRIES_MAX, Write, Written, contended, encode};
+use crate::admission::{Books, Operation};
 use crate::entry::Entry;
 use crate::registry::Registry;
 use crate::resource::Resource;
@@ -59,8 +59,8 @@ impl Registry {
     ) -> Result<Deleted, Status> {
         self.inner.fresh().await?;
         for _ in 0..TRIES_MAX {
-            let entry = resource.get(namespace, name).ok_or_else(|| Status::not_found(resource.def, name))?;
-            if let Some(deleted) = self.attempt_delete(resource, write, &entry, request).await? {
+            let standing = self.standing(resource, resource.require(namespace, name)?).await?;
+            if let Some(deleted) = self.attempt_delete(resource, write, standing, request).await? {
                 return Ok(deleted);
             }
         }
@@ -71,33 +71,38 @@ impl Registry {
         &self,
         resource: &Resource,
         write: &Write<'_>,
-        entry: &Arc<Entry>,
+        standing: Standing,
         request: &DeleteRequest,
     ) -> Result<Option<Deleted>, Status> {
-        let old = decode_stored(resource, entry)?;
+        let Standing { stored: entry, own, object: old } = standing;
         check_preconditions(resource, old.meta(), request)?;
-        let attempt = write.attempt(resource, Operation::Delete, entry.namespace(), entry.name());
-        write.admission.validate(&attempt, None, Some(old.as_ref())).await?;
+        let (named, books) = ((entry.namespace(), entry.name()), Books { new: &[], old: own.managed_fields() });
+        let attempt = write.attempt(resource, Operation::Delete, named, books);
+        let claims = write.admission.validate(&attempt, None, Some(old.as_ref())).await?;
         let mut object = old.boxed();
         match plan(resource, object.as_mut(), request, self.inner.surroundings.now()) {
-            Plan::Leave => Ok(Some(Deleted::Pending(Written::of(entry.clone())))),
-            Plan::Remove if write.dry_run => Ok(Some(Deleted::Removed(entry.clone()))),
+            Plan::Leave => self.written(resource, entry).await.map(|written| Some(Deleted::Pending(written))),
+            Plan::Remove if write.dry_run => Ok(Some(Deleted::Removed(own))),
             Plan::Remove => {
                 let op = Op::Delete { key: entry.key().clone() };
-                match self.swap(entry.key(), Expect::At(entry.revision), op).await? {
-                    Swap::Done(_) => Ok(Some(Deleted::Removed(entry.clone()))),
+                let unique = self.inner.unique(resource, entry.key(), Some(old.as_ref()), None);
+                match self.swap(write, entry.key(), Expect::At(entry.revision), op, unique).await? {
+                    Swap::Done(_) => Ok(Some(Deleted::Removed(own))),
                     Swap::Lost => Ok(None),
                 }
             }
             Plan::Mark => {
-                let value = encode(object.as_mut(), entry.managed_fields())?;
+                let value = encode(resource, object.as_mut(), own.managed_fields()).await?;
                 if write.dry_run {
                     let marked = resource.entry(entry.key().clone(), entry.revision, value, None);
-                    return Ok(Some(Deleted::Pending(Written::of(marked.map_err(Status::internal)?))));
+                    let marked = self.unstored(resource, marked.map_err(Status::internal)?).await?;
+                    return Ok(Some(Deleted::Pending(marked)));
                 }
                 let expect = Expect::At(entry.revision);
-                let put = self.put(resource, entry.key(), expect, object.as_ref(), value).await?;
-                Ok(put.map(|entry| Deleted::Pending(Written::of(entry))))
+                let judged = Judged { old: Some(old.as_ref()), new: object.as_ref(), claims: &claims };
+                let put = self.put(resource, write, entry.key(), expect, judged, value).await?;
+                let Some(entry) = put else { return Ok(None) };
+                self.written(resource, entry).await.map(|written| Some(Deleted::Pending(written)))
             }
         }
     }

@@ -11,26 +11,31 @@ mod create;
 mod decode;
 mod delete;
 mod metadata;
+mod operations;
 mod patch;
 mod update;
 
 pub use apply::{Apply, MayCreate};
 pub use decode::{Decoded, FieldValidation, decode_body};
 pub use delete::{DeleteRequest, Deleted, Propagation};
+pub use operations::apply_operations;
 pub use patch::{Patch, PatchKind, Pick};
 pub use update::{Change, Current, Part};
 
-use crate::admission::{Admission, Attempt, Operation};
+use crate::admission::{Admission, Attempt, Books, Notes, Operation, RequestOptions};
 use crate::entry::Entry;
+use crate::fence::Fence;
+use crate::hook::Claim;
 use crate::json;
 use crate::registry::{Registry, store_status};
 use crate::resource::Resource;
 use crate::selectable::Selectable;
+use crate::unique::Unique;
 use api::user::User;
 use api::{Object, Status, Subresource};
 use bytes::Bytes;
 use std::sync::Arc;
-use store::{Expect, Key, Op, Outcome, Revision, Txn};
+use store::{Expect, Key, KeyValue, Op, Outcome, Revision, Txn};
 
 /// Attempts of one write before it gives up; more than any sensible number of writers on one object.
 pub(crate) const TRIES_MAX: usize = 64;
@@ -44,21 +49,41 @@ pub struct Write<'a> {
     pub subresource: Option<Subresource>,
     /// Who manages the fields that are written; `None` for a write that nobody is to be seen behind.
     pub manager: Option<&'a str>,
+    /// What the request asked beside its object; `None` where there was no request.
+    pub options: Option<&'a dyn RequestOptions>,
+    pub notes: &'a Notes,
+    /// What must hold when it is committed, of a write that only the leader of several servers makes.
+    pub fence: Option<&'a Fence>,
 }
 
 impl<'a> Write<'a> {
-    fn attempt<'b>(&self, resource: &Resource, operation: Operation, namespace: &'b str, name: &'b str) -> Attempt<'b>
+    /// Says what is odd about an object that is valid.
+    fn warn_of(&self, object: &dyn Object, old: Option<&dyn Object>) {
+        api::warnings::of(object, old).into_iter().for_each(|text| self.notes.warn(text));
+    }
+
+    fn attempt<'b>(
+        &self,
+        resource: &Resource,
+        operation: Operation,
+        (namespace, name): (&'b str, &'b str),
+        books: Books<'b>,
+    ) -> Attempt<'b>
     where
         'a: 'b,
     {
         Attempt {
             def: resource.def,
+            kind: resource.kind,
             operation,
             namespace,
             name,
             subresource: self.subresource,
             user: self.user,
             dry_run: self.dry_run,
+            options: self.options,
+            notes: self.notes,
+            books,
         }
     }
 }
@@ -86,6 +111,13 @@ impl Written {
     }
 }
 
+/// A write that has passed its judges: the object before and after, and what the judges have claimed for it.
+pub(crate) struct Judged<'a> {
+    pub(crate) old: Option<&'a dyn Object>,
+    pub(crate) new: &'a dyn Object,
+    pub(crate) claims: &'a [Claim],
+}
+
 /// How a compare-and-swap ended.
 pub(crate) enum Swap {
     Done(Revision),
@@ -94,17 +126,36 @@ pub(crate) enum Swap {
 }
 
 impl Registry {
-    /// Commits one operation on one key and waits until the cache has it.
-    pub(crate) async fn swap(&self, key: &Key, expect: Expect, op: Op) -> Result<Swap, Status> {
-        let txn = Txn { checks: vec![(key.clone(), expect)], ops: vec![op] };
+    /// Commits one operation on one key, with what goes with it, and waits until the cache has it.
+    pub(crate) async fn swap(
+        &self,
+        write: &Write<'_>,
+        key: &Key,
+        expect: Expect,
+        op: Op,
+        unique: Unique,
+    ) -> Result<Swap, Status> {
+        let mut txn = Txn { checks: vec![(key.clone(), expect)], ops: vec![op] };
+        txn.checks.extend(unique.checks);
+        txn.checks.extend(write.fence.map(Fence::check));
+        txn.ops.extend(unique.ops);
+        // Where nobody else writes there is one check, or a newest state to wait for.
+        let told_apart = txn.checks.iter().filter(|_| !self.inner.exclusive);
+        let expected: Vec<Expect> = told_apart.map(|(_, expect)| *expect).collect();
         match self.inner.store.commit(txn).await.map_err(store_status)? {
             Outcome::Committed(revision) => {
                 self.inner.progress.reached(revision).await?;
                 Ok(Swap::Done(revision))
             }
-            Outcome::Conflict(states) => {
+            Outcome::Conflict(mut states) => {
+                let is_gone =
+                    |(state, expect): (&Option<KeyValue>, &Expect)| state.is_none() && *expect != Expect::Absent;
+                let some_are_gone = states.iter().zip(&expected).any(is_gone);
+                if let Some(fence) = write.fence {
+                    fence.stands(states.pop().flatten().as_ref())?;
+                }
                 let newest = states.into_iter().flatten().map(|state| state.modified).max();
-                match newest {
+                match newest.filter(|_| !some_are_gone) {
                     Some(revision) => self.inner.progress.reached(revision).await?,
                     None => self.catch_up().await?,
                 }
@@ -123,13 +174,21 @@ impl Registry {
     pub(crate) async fn put(
         &self,
         resource: &Resource,
+        write: &Write<'_>,
         key: &Key,
         expect: Expect,
-        object: &dyn Object,
+        judged: Judged<'_>,
         value: Bytes,
     ) -> Result<Option<Arc<Entry>>, Status> {
-        let prepared = self.inner.prepared.announce(value.clone(), Selectable::of(object));
-        let swap = self.swap(key, expect, Op::Put { key: key.clone(), value: value.clone() }).await;
+        // What this writer has in its hands must be what the cache reads.
+        let is_read_so = resource.is_stored_version() || resource.kind.stored().is_some();
+        let Judged { old, new, claims } = judged;
+        let announce = || self.inner.prepared.announce(value.clone(), resource.edition, Selectable::of(new));
+        let prepared = is_read_so.then(announce);
+        let mut unique = self.inner.unique(resource, key, old, Some(new));
+        claims.iter().for_each(|claim| unique.charge(&claim.charge));
+        let op = Op::Put { key: key.clone(), value: value.clone() };
+        let swap = self.swap(write, key, expect, op, unique).await;
         drop(prepared);
         match swap? {
             Swap::Done(revision) => {
@@ -140,11 +199,45 @@ impl Registry {
     }
 }
 
-/// The bytes to be stored, with these managed fields.
-pub(crate) fn encode(object: &mut dyn Object, managed_fields: &[u8]) -> Result<Bytes, Status> {
-    json::stored(object, managed_fields)
-        .map(Bytes::from)
-        .map_err(|error| Status::internal(format!("encoding an object: {error}")))
+/// The bytes to be stored, with these managed fields, in the version in which the kind's objects are.
+pub(crate) async fn encode(
+    resource: &Resource,
+    object: &mut dyn Object,
+    managed_fields: &[u8],
+) -> Result<Bytes, Status> {
+    let failed = |error| Status::internal(format!("encoding an object: {error}"));
+    resource.kept(json::stored(object, managed_fields).map_err(failed)?).await
+}
+
+/// An object that is there, as a writer of the resource's version finds it.
+pub(crate) struct Standing {
+    /// As it is stored.
+    pub(crate) stored: Arc<Entry>,
+    /// In the version in which the writer has objects in its hands: its own, but for a built-in kind, all of whose
+    /// versions are decoded into the type that is stored.
+    pub(crate) own: Arc<Entry>,
+    pub(crate) object: Box<dyn Object>,
+}
+
+impl Registry {
+    pub(crate) async fn standing(&self, resource: &Resource, stored: Arc<Entry>) -> Result<Standing, Status> {
+        let own = match resource.kind.stored() {
+            Some(_) => stored.clone(),
+            None => self.inner.shown_one(resource, stored.clone()).await?,
+        };
+        let object = decode_stored(resource, &own)?;
+        Ok(Standing { stored, own, object })
+    }
+
+    /// What a write answers: the object as it is stored now, in the writer's version.
+    pub(crate) async fn written(&self, resource: &Resource, stored: Arc<Entry>) -> Result<Written, Status> {
+        self.inner.shown_one(resource, stored).await.map(Written::of)
+    }
+
+    /// As `written`, of what is not stored: it was only tried, or is gone with its last finalizer.
+    pub(crate) async fn unstored(&self, resource: &Resource, entry: Arc<Entry>) -> Result<Written, Status> {
+        self.inner.shown_unstored(resource, entry).await.map(Written::of)
+    }
 }
 
 /// A stored object, decoded; that it does not decode is the server's fault.

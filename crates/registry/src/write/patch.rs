@@ -3,11 +3,13 @@
 //! Invariant: a patch that names no resourceVersion is applied again to the fresh object when it lost the race.
 
 use super::decode::{FieldValidation, decode_body};
+use super::operations::apply_operations;
 use super::{Part, Write, Written};
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::write::update::Current;
-use api::schema::{PatchError, strategic_merge};
+use api::field::{FieldError, FieldPath};
+use api::schema::{PatchError, duplicates, strategic_merge};
 use api::{Object, Reason, Status};
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{StatusCause, StatusDetails};
@@ -55,14 +57,26 @@ impl Registry {
         let parsed = parse(resource, patch)?;
         // Managed fields are as long as all the rest, and hardly a patch is about them.
         let concerns_managers = memchr::memmem::find(&patch.body, b"managedFields").is_some();
+        let repeated = match patch.validation {
+            FieldValidation::Ignore => Vec::new(),
+            FieldValidation::Warn | FieldValidation::Strict => duplicates(&patch.body),
+        };
         let mut warnings = Vec::new();
         let mut change = |current: &Current<'_>| {
             let json = if concerns_managers { current.entry.json() } else { current.entry.unmanaged_json() };
             let patched = patched(resource, &parsed, json)?;
             let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
-            let decoded = decode_body(resource, &json, patch.validation).map_err(|status| strict(resource, status))?;
+            let validation = match patch.validation {
+                FieldValidation::Ignore => FieldValidation::Ignore,
+                FieldValidation::Warn | FieldValidation::Strict => FieldValidation::Warn,
+            };
+            let decoded = decode_body(resource, &json, validation).map_err(|status| unfit(resource, status))?;
+            let complaints: Vec<String> = repeated.iter().cloned().chain(decoded.warnings).collect();
+            if patch.validation == FieldValidation::Strict && !complaints.is_empty() {
+                return Err(not_strict(&json, &complaints));
+            }
             super::metadata::check_name(resource, decoded.object.meta(), namespace, name)?;
-            warnings = decoded.warnings;
+            warnings = complaints;
             match pick {
                 Some(pick) => pick(current.object, decoded.object),
                 None => Ok(decoded.object),
@@ -103,7 +117,7 @@ fn patched(resource: &Resource, patch: &Parsed, stored: Bytes) -> Result<Value, 
     let mut value: Value = serde_json::from_slice(&json).map_err(Status::internal)?;
     match patch {
         Parsed::Json(operations) => {
-            json_patch::patch(&mut value, operations).map_err(|error| unprocessable(&error))?;
+            apply_operations(&mut value, operations).map_err(|error| unprocessable(&error))?;
             Ok(value)
         }
         Parsed::Merge(patch) => {
@@ -139,16 +153,31 @@ fn unprocessable(error: &dyn std::fmt::Display) -> Status {
     status
 }
 
-/// A patched object that does not decode is the patch's fault: upstream answers 422 for it, but for strictness 400.
-fn strict(resource: &Resource, status: Status) -> Status {
-    if status.reason == Reason::BadRequest && !status.message.contains("strict decoding error") {
-        let prefix = format!(
-            "{kind} in version {version:?} cannot be handled as a {kind}: ",
-            kind = resource.def.kind,
-            version = resource.def.version
-        );
-        let why = status.message.strip_prefix(&prefix).unwrap_or(&status.message).to_owned();
-        return unprocessable(&why);
+/// A patched object that does not decode is the patch's fault.
+fn unfit(resource: &Resource, status: Status) -> Status {
+    if status.reason != Reason::BadRequest {
+        return status;
     }
+    let prefix = format!(
+        "{kind} in version {version:?} cannot be handled as a {kind}: ",
+        kind = resource.def.kind,
+        version = resource.def.version
+    );
+    let why = status.message.strip_prefix(&prefix).unwrap_or(&status.message).to_owned();
+    unprocessable(&why)
+}
+
+/// What strictness has against a patch, or against what becomes of the object; upstream names no kind here.
+fn not_strict(patched: &[u8], complaints: &[String]) -> Status {
+    let shown = String::from_utf8_lossy(patched);
+    let why = format!("strict decoding error: {}", complaints.join(", "));
+    let error = FieldError::invalid(FieldPath::new("patch"), &shown, why);
+    let cause = StatusCause {
+        reason: Some(error.kind.reason().to_owned()),
+        message: Some(error.message()),
+        field: Some(error.path.to_string()),
+    };
+    let mut status = Status::new(Reason::Invalid, format!(" \"\" is invalid: {error}"));
+    status.details = Some(Box::new(StatusDetails { causes: Some(vec![cause]), ..StatusDetails::default() }));
     status
 }

@@ -1,11 +1,11 @@
 //! Update: the write loop of everything that changes an object that is there.
 
 use super::apply::MayCreate;
-use super::books::{Booking, book, is_same};
-use super::{Swap, Write, Written, contended, decode_stored, encode, metadata};
-use crate::admission::Operation;
+use super::books::{Booking, book, is_same, rebooked};
+use super::{Judged, Standing, Swap, Write, Written, contended, encode, metadata};
+use crate::admission::{Attempt, Books, Operation};
 use crate::entry::Entry;
-use crate::registry::Registry;
+use crate::registry::{Registry, store_status};
 use crate::resource::Resource;
 use crate::surroundings::second;
 use crate::write::TRIES_MAX;
@@ -17,6 +17,7 @@ use store::{Expect, Op};
 pub struct Current<'a> {
     /// With its `resourceVersion`.
     pub object: &'a dyn Object,
+    /// As the object was decoded.
     pub entry: &'a Entry,
 }
 
@@ -94,11 +95,9 @@ impl Registry {
     ) -> Result<Written, Status> {
         self.inner.fresh().await?;
         for _ in 0..TRIES_MAX {
-            let entry = resource.get(namespace, name).ok_or_else(|| Status::not_found(resource.def, name))?;
-            let old = decode_stored(resource, &entry)?;
-            let new = change(&Current { object: old.as_ref(), entry: &entry })?;
-            let booking = Booking::Update;
-            let attempt = self.attempt_update(resource, write, part, &booking, &entry, old.as_ref(), new);
+            let standing = self.standing(resource, resource.require(namespace, name)?).await?;
+            let new = change(&Current { object: standing.object.as_ref(), entry: &standing.own })?;
+            let attempt = self.attempt_update(resource, write, part, &Booking::Update, &standing, new);
             if let Some(written) = attempt.await? {
                 return Ok(written);
             }
@@ -113,10 +112,10 @@ impl Registry {
         write: &Write<'_>,
         part: Part,
         booking: &Booking<'_>,
-        entry: &Arc<Entry>,
-        old: &dyn Object,
+        standing: &Standing,
         mut new: Box<dyn Object>,
     ) -> Result<Option<Written>, Status> {
+        let (entry, old) = (&standing.stored, standing.object.as_ref());
         let (namespace, name) = (entry.namespace(), entry.name());
         metadata::prepare_update(resource, new.meta_mut(), old.meta())?;
         match part {
@@ -126,9 +125,12 @@ impl Registry {
         }
         new.defaults();
         let now = second(self.inner.surroundings.now());
-        let managed_fields = book(resource, write, booking, Some(entry), new.as_mut(), now)?;
-        let attempt = write.attempt(resource, Operation::Update, namespace, name);
-        write.admission.mutate(&attempt, new.as_mut(), Some(old)).await?;
+        let booked = book(resource, write, booking, Some(&standing.own), new.as_mut(), now).await?;
+        let books = Books { new: &booked, old: standing.own.managed_fields() };
+        let attempt = write.attempt(resource, Operation::Update, (namespace, name), books);
+        write.admission.mutate(&attempt, &mut new, Some(old)).await?;
+        let managed_fields = rebooked(write, new.as_mut(), &booked)?;
+        let attempt = Attempt { books: Books { new: &managed_fields, ..books }, ..attempt };
         // Being given a node is not a change of what the pod's author wanted.
         if write.subresource != Some(Subresource::Binding) {
             metadata::bump_generation(new.as_mut(), old);
@@ -140,27 +142,49 @@ impl Registry {
         let mut errors = api::meta::validate(resource.kind, new.meta());
         errors.extend(api::meta::validate_update(new.meta(), old.meta()));
         errors.extend(new.validate());
-        if part != Part::Given {
-            errors.extend(new.validate_update(old));
+        match (part, write.subresource) {
+            (Part::Given, Some(subresource)) => errors.extend(new.validate_subresource(subresource, old)),
+            (Part::Given, None) => {}
+            _ => errors.extend(new.validate_update(old)),
         }
+        errors.extend(resource.kind.validate_version(new.as_ref(), Some(old)));
         if !errors.is_empty() {
             return Err(Status::invalid(resource.def, name, &errors));
         }
-        write.admission.validate(&attempt, Some(new.as_ref()), Some(old)).await?;
-        let value = encode(new.as_mut(), &managed_fields)?;
-        let written = if self.is_last_finalizer(resource, new.as_ref(), old) {
-            self.remove_finalized(resource, write, entry, value).await?
-        } else if is_same(entry, &value, &managed_fields) {
-            Some(Written::of(entry.clone()))
+        if part == Part::Object {
+            write.warn_of(new.as_ref(), Some(old));
+        }
+        let claims = write.admission.validate(&attempt, Some(new.as_ref()), Some(old)).await?;
+        let value = encode(resource, new.as_mut(), &managed_fields).await?;
+        let (left, is_stored) = if self.is_last_finalizer(resource, new.as_ref(), old) {
+            (self.remove_finalized(resource, write, entry, old, value).await?, false)
+        } else if is_same(entry, &value, &managed_fields) && !self.is_stale(write, entry).await? {
+            (Some(entry.clone()), true)
         } else if write.dry_run {
-            let entry = resource.entry(entry.key().clone(), entry.revision, value, None).map_err(Status::internal)?;
-            Some(Written::of(entry))
+            let tried = resource.entry(entry.key().clone(), entry.revision, value, None);
+            (Some(tried.map_err(Status::internal)?), false)
         } else {
             let expect = Expect::At(entry.revision);
-            self.put(resource, entry.key(), expect, new.as_ref(), value).await?.map(Written::of)
+            let judged = Judged { old: Some(old), new: new.as_ref(), claims: &claims };
+            (self.put(resource, write, entry.key(), expect, judged, value).await?, true)
         };
-        drop(claim);
-        Ok(written)
+        drop((claim, claims));
+        match left {
+            Some(entry) if is_stored => self.written(resource, entry).await.map(Some),
+            Some(entry) => self.unstored(resource, entry).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether what is stored would be stored otherwise today, so that writing the same again is a change.
+    async fn is_stale(&self, write: &Write<'_>, entry: &Entry) -> Result<bool, Status> {
+        if write.dry_run {
+            return Ok(false);
+        }
+        if entry.is_rewritten() {
+            return Ok(true);
+        }
+        self.inner.store.is_stale(entry.key()).await.map_err(store_status)
     }
 
     /// Whether this update takes away the last thing that kept a deleted object.
@@ -177,15 +201,17 @@ impl Registry {
         resource: &Resource,
         write: &Write<'_>,
         entry: &Arc<Entry>,
+        old: &dyn Object,
         value: bytes::Bytes,
-    ) -> Result<Option<Written>, Status> {
+    ) -> Result<Option<Arc<Entry>>, Status> {
         let last = resource.entry(entry.key().clone(), entry.revision, value, None).map_err(Status::internal)?;
         if write.dry_run {
-            return Ok(Some(Written::of(last)));
+            return Ok(Some(last));
         }
         let op = Op::Delete { key: entry.key().clone() };
-        match self.swap(entry.key(), Expect::At(entry.revision), op).await? {
-            Swap::Done(_) => Ok(Some(Written::of(last))),
+        let unique = self.inner.unique(resource, entry.key(), Some(old), None);
+        match self.swap(write, entry.key(), Expect::At(entry.revision), op, unique).await? {
+            Swap::Done(_) => Ok(Some(last)),
             Swap::Lost => Ok(None),
         }
     }

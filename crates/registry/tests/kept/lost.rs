@@ -5,10 +5,10 @@ use api::user::User;
 use api::{Kind, Reason};
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::ConfigMap;
-use registry::{ListQuery, Options, Registry, Selection, Start, Write};
+use registry::{ListQuery, Notes, Options, Registry, Selection, Start, Write};
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use store::{KeyValue, Outcome, Range, Revision, Store, StoreError, Txn, Watch};
 use tokio::sync::Notify;
 
@@ -18,9 +18,13 @@ struct Failing {
     failure: Arc<Failure>,
 }
 
+#[derive(Default)]
 struct Failure {
     tell: Notify,
     compacted: AtomicBool,
+    /// Whether nobody answers what the newest revision is; and how often that was asked.
+    away: AtomicBool,
+    questions: AtomicUsize,
 }
 
 struct FailingWatch {
@@ -47,7 +51,13 @@ impl Watch for FailingWatch {
 #[async_trait]
 impl Store for Failing {
     async fn revision(&self) -> Result<Revision, StoreError> {
-        self.inner.revision().await
+        if !self.failure.away.load(Ordering::Relaxed) {
+            return self.inner.revision().await;
+        }
+        self.failure.questions.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
+        let source = std::io::Error::other("nobody answers");
+        Err(StoreError::Io { attempted: "asking".to_owned(), source })
     }
     async fn get(&self, key: &str) -> Result<Option<KeyValue>, StoreError> {
         self.inner.get(key).await
@@ -74,16 +84,29 @@ impl Store for Failing {
 }
 
 async fn open(dir: &tempfile::TempDir) -> (Arc<Registry>, Arc<Failure>) {
+    open_with(dir, Options::default()).await
+}
+
+async fn open_with(dir: &tempfile::TempDir, options: Options) -> (Arc<Registry>, Arc<Failure>) {
     let inner = store::Embedded::open(dir.path(), store::Options::default()).unwrap();
-    let failure = Arc::new(Failure { tell: Notify::new(), compacted: AtomicBool::new(false) });
+    let failure = Arc::<Failure>::default();
     let store = Arc::new(Failing { inner, failure: failure.clone() });
-    (Registry::open(store, Options::default()).await.unwrap(), failure)
+    (Registry::open(store, options).await.unwrap(), failure)
 }
 
 async fn create(registry: &Registry, name: &str) -> Result<(), api::Status> {
     let maps = registry.resource(&ConfigMap::DEF).unwrap();
     let user = User::component("test");
-    let write = Write { user: &user, admission: &Open, dry_run: false, subresource: None, manager: Some("test") };
+    let write = Write {
+        user: &user,
+        admission: &Open,
+        dry_run: false,
+        subresource: None,
+        manager: Some("test"),
+        options: None,
+        notes: Notes::unheard(),
+        fence: None,
+    };
     let object = maps.kind.from_value(json!({"metadata": {"name": name}})).unwrap();
     registry.create(&maps, &write, "ns", object).await.map(drop)
 }
@@ -104,6 +127,25 @@ async fn a_lost_store_is_told_to_everybody() {
     let query = ListQuery::all(Selection::all("ns"));
     assert_eq!(registry.list(&maps, &query).await.unwrap_err().code, 503);
     assert!(registry.health().is_err());
+    assert_eq!(registry.lost().await, "the store is closed: the disk is gone");
+}
+
+/// All who ask while the store is away are told after its patience, not after that of those before them as well.
+#[tokio::test]
+async fn who_asks_a_store_that_is_away_does_not_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let (registry, failure) = open_with(&dir, Options { exclusive: false, ..Options::default() }).await;
+    let maps = registry.resource(&ConfigMap::DEF).unwrap();
+    failure.away.store(true, Ordering::Relaxed);
+    let query = ListQuery::all(Selection::all("ns"));
+    let answers = futures::future::join_all((0..10).map(|_| registry.list(&maps, &query))).await;
+    assert!(
+        answers.iter().all(|answer| answer.as_ref().is_err_and(|status| status.message.contains("nobody answers")))
+    );
+    // Whoever asked while a question was under way is answered by the next.
+    assert_eq!(failure.questions.load(Ordering::Relaxed), 2);
+    failure.away.store(false, Ordering::Relaxed);
+    registry.list(&maps, &query).await.unwrap();
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ mod lost;
 mod managed;
 mod open;
 mod reads;
+mod repaired;
+mod sealed;
 mod shared;
 mod watches;
 mod writes;

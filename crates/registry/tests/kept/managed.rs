@@ -3,7 +3,7 @@
 use crate::open::{Kept, json_of, pod};
 use api::{Object, Status};
 use async_trait::async_trait;
-use registry::{Admission, Apply, Attempt, Part, Write};
+use registry::{Admission, Apply, Attempt, Claim, Part, Write};
 use serde_json::{Value, json};
 
 /// Labels everything.
@@ -11,12 +11,22 @@ struct Labelling;
 
 #[async_trait]
 impl Admission for Labelling {
-    async fn mutate(&self, _: &Attempt<'_>, object: &mut dyn Object, _: Option<&dyn Object>) -> Result<(), Status> {
+    async fn mutate(
+        &self,
+        _: &Attempt<'_>,
+        object: &mut Box<dyn Object>,
+        _: Option<&dyn Object>,
+    ) -> Result<(), Status> {
         object.meta_mut().labels.get_or_insert_default().insert("admitted".to_owned(), "yes".to_owned());
         Ok(())
     }
-    async fn validate(&self, _: &Attempt<'_>, _: Option<&dyn Object>, _: Option<&dyn Object>) -> Result<(), Status> {
-        Ok(())
+    async fn validate(
+        &self,
+        _: &Attempt<'_>,
+        _: Option<&dyn Object>,
+        _: Option<&dyn Object>,
+    ) -> Result<Vec<Claim>, Status> {
+        Ok(Vec::new())
     }
 }
 

@@ -5,7 +5,7 @@ use api::{Kind, Object, Status};
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::jiff::Timestamp;
-use registry::{Admission, Attempt, Options, Registry, Resource, Surroundings, Write, Written};
+use registry::{Admission, Attempt, Claim, Notes, Options, Registry, Resource, Surroundings, Write, Written};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,11 +15,16 @@ pub(crate) struct Open;
 
 #[async_trait]
 impl Admission for Open {
-    async fn mutate(&self, _: &Attempt<'_>, _: &mut dyn Object, _: Option<&dyn Object>) -> Result<(), Status> {
+    async fn mutate(&self, _: &Attempt<'_>, _: &mut Box<dyn Object>, _: Option<&dyn Object>) -> Result<(), Status> {
         Ok(())
     }
-    async fn validate(&self, _: &Attempt<'_>, _: Option<&dyn Object>, _: Option<&dyn Object>) -> Result<(), Status> {
-        Ok(())
+    async fn validate(
+        &self,
+        _: &Attempt<'_>,
+        _: Option<&dyn Object>,
+        _: Option<&dyn Object>,
+    ) -> Result<Vec<Claim>, Status> {
+        Ok(Vec::new())
     }
 }
 
@@ -76,7 +81,16 @@ impl Kept {
     }
 
     pub(crate) fn write(&self) -> Write<'_> {
-        Write { user: &self.user, admission: &Open, dry_run: false, subresource: None, manager: Some("test") }
+        Write {
+            user: &self.user,
+            admission: &Open,
+            dry_run: false,
+            subresource: None,
+            manager: Some("test"),
+            options: None,
+            notes: Notes::unheard(),
+            fence: None,
+        }
     }
 
     pub(crate) async fn create(&self, resource: &Resource, value: Value) -> Result<Written, Status> {

@@ -4,7 +4,9 @@ use crate::open::Open;
 use api::user::User;
 use api::{Kind, Status};
 use k8s_openapi::api::core::v1::ConfigMap;
-use registry::{Entry, ListQuery, Options, ReadVersion, Registry, Resource, Selection, Start, Step, Write, Written};
+use registry::{
+    Entry, Fence, ListQuery, Notes, Options, ReadVersion, Registry, Resource, Selection, Start, Step, Write, Written,
+};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
@@ -51,12 +53,16 @@ impl Member {
     }
 
     async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.etcd().await)
+    }
+
+    async fn etcd(&self) -> Etcd {
         let options = EtcdOptions {
             endpoints: vec![self.url.clone()],
             patience: Duration::from_secs(30),
             ..EtcdOptions::default()
         };
-        Arc::new(Etcd::open(options).await.unwrap())
+        Etcd::open(options).await.unwrap()
     }
 }
 
@@ -69,19 +75,36 @@ struct Server {
 
 impl Server {
     async fn over(member: &Member) -> Server {
-        let options = Options { exclusive: false, ..Options::default() };
+        Server::named(member, "one of them").await
+    }
+
+    async fn named(member: &Member, server: &str) -> Server {
+        let options = Options { exclusive: false, server: server.into(), ..Options::default() };
         let registry = Registry::open(member.open().await, options).await.unwrap();
         let maps = registry.resource(&ConfigMap::DEF).unwrap();
         Server { registry, maps, user: User::component("test") }
     }
 
     fn write(&self) -> Write<'_> {
-        Write { user: &self.user, admission: &Open, dry_run: false, subresource: None, manager: Some("test") }
+        Write {
+            user: &self.user,
+            admission: &Open,
+            dry_run: false,
+            subresource: None,
+            manager: Some("test"),
+            options: None,
+            notes: Notes::unheard(),
+            fence: None,
+        }
     }
 
     async fn create(&self, name: &str) -> Result<Written, Status> {
+        self.create_as(&self.write(), name).await
+    }
+
+    async fn create_as(&self, write: &Write<'_>, name: &str) -> Result<Written, Status> {
         let value = json!({"metadata": {"name": name}, "data": {}});
-        self.registry.create(&self.maps, &self.write(), "ns", self.maps.kind.from_value(value).unwrap()).await
+        self.registry.create(&self.maps, write, "ns", self.maps.kind.from_value(value).unwrap()).await
     }
 
     async fn set(&self, name: &str, key: &str, value: &str) -> Written {
@@ -175,4 +198,106 @@ async fn events(server: &Server, after: registry::Revision, updates: usize) -> V
         }
     }
     seen
+}
+
+#[tokio::test]
+async fn who_leads_no_more_writes_nothing_more() {
+    let Some(member) = Member::start() else { return };
+    let etcd = member.etcd().await;
+    let (one, two) = (Server::over(&member).await, Server::over(&member).await);
+    let claim = etcd.claim("claims/leader", "one").await.unwrap();
+    let (key, at) = claim.fence();
+    let fence = Fence { key, at };
+    let write = Write { fence: Some(&fence), ..one.write() };
+    one.create_as(&write, "a").await.unwrap();
+    claim.release().await.unwrap();
+    let succeeded = etcd.claim("claims/leader", "two").await.unwrap();
+    let refused = |status: Status| (status.code, status.message.contains("does not lead the cluster any more"));
+    assert_eq!(one.create_as(&write, "b").await.map_err(refused).err(), Some((503, true)));
+    let patch = registry::Patch {
+        kind: registry::PatchKind::Merge,
+        body: json!({"data": {"k": "v"}}).to_string().into(),
+        validation: registry::FieldValidation::Strict,
+    };
+    let part = registry::Part::Object;
+    let patched = one.registry.patch(&one.maps, &write, part, "ns", "a", &patch, None).await;
+    assert_eq!(patched.map_err(refused).err(), Some((503, true)));
+    let request = registry::DeleteRequest::default();
+    let deleted = one.registry.delete(&one.maps, &write, "ns", "a", &request).await;
+    assert_eq!(deleted.map_err(refused).err(), Some((503, true)));
+    // Whoever does not write as the leader goes on, and so does the next leader.
+    one.create("c").await.unwrap();
+    let (key, at) = succeeded.fence();
+    let fence = Fence { key, at };
+    two.create_as(&Write { fence: Some(&fence), ..two.write() }, "b").await.unwrap();
+    assert_eq!(one.get("a").await.unwrap().name(), "a");
+}
+
+/// A judge who lets a namespace have only so many objects, and counts them in its own server's cache.
+struct AtMost {
+    server: Server,
+    count: usize,
+}
+
+#[async_trait::async_trait]
+impl registry::Admission for AtMost {
+    async fn mutate(
+        &self,
+        _: &registry::Attempt<'_>,
+        _: &mut Box<dyn api::Object>,
+        _: Option<&dyn api::Object>,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+
+    async fn validate(
+        &self,
+        attempt: &registry::Attempt<'_>,
+        _: Option<&dyn api::Object>,
+        _: Option<&dyn api::Object>,
+    ) -> Result<Vec<registry::Claim>, Status> {
+        let charge = self.server.registry.charge(attempt.namespace);
+        let prefix = ConfigMap::DEF.key(attempt.namespace, "");
+        let present = self.server.maps.snapshot().objects.keys().filter(|key| key.starts_with(&prefix)).count();
+        if present < self.count {
+            Ok(vec![registry::Claim::charged((), charge)])
+        } else {
+            Err(Status::forbidden(attempt.def, "", "full"))
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_counts_the_other_counts_too() {
+    const ALLOWED: usize = 3;
+    const NAMESPACES: usize = 40;
+    let Some(member) = Member::start() else { return };
+    let servers = [Server::named(&member, "one").await, Server::named(&member, "two").await];
+    let writers = servers.clone().map(|server| {
+        tokio::spawn(async move {
+            let judge = AtMost { server: server.clone(), count: ALLOWED };
+            let write = Write { admission: &judge, ..server.write() };
+            for namespace in (0..NAMESPACES).map(|n| format!("ns{n}")) {
+                for _ in 0..=ALLOWED {
+                    let value = json!({"metadata": {"generateName": "m-"}, "data": {}});
+                    let object = server.maps.kind.from_value(value).unwrap();
+                    let created = server.registry.create(&server.maps, &write, &namespace, object).await;
+                    assert!(created.as_ref().err().is_none_or(|status| status.message.contains("full")), "{created:?}");
+                }
+            }
+        })
+    });
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    for namespace in (0..NAMESPACES).map(|n| format!("ns{n}")) {
+        let query = ListQuery {
+            selection: Selection::all(&namespace),
+            version: ReadVersion::Latest,
+            limit: 0,
+            continue_token: String::new(),
+        };
+        let listed = servers[0].registry.list(&servers[0].maps, &query).await.unwrap();
+        assert_eq!(listed.entries.len(), ALLOWED, "in {namespace}");
+    }
 }

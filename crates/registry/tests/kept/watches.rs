@@ -48,7 +48,7 @@ async fn told(watcher: &mut Watcher, until: Revision) -> String {
                 };
                 format!("{sign}{}", event.entry(*kind).name())
             })),
-            Some(Step::Lines(lines, _)) => told.extend(lines.split_inclusive(|byte| *byte == b'\n').map(line)),
+            Some(Step::Lines { lines, .. }) => told.extend(lines.split_inclusive(|byte| *byte == b'\n').map(line)),
             None if watcher.position() < until => {
                 tokio::time::timeout(Duration::from_secs(10), watcher.changed()).await.unwrap();
             }
@@ -104,8 +104,10 @@ async fn lines_say_what_events_do_and_are_shared() {
         all.push(told(watcher, until).await);
     }
     assert_eq!(all, ["+a +b ~a -b", "+b -b", "+a -a"]);
-    let (Some(Step::Lines(one, false)), Some(Step::Lines(two, false))) =
-        (watchers[0].try_next().unwrap(), others[0].try_next().unwrap())
+    let (
+        Some(Step::Lines { lines: one, events: 4, more: false }),
+        Some(Step::Lines { lines: two, events: 4, more: false }),
+    ) = (watchers[0].try_next().unwrap(), others[0].try_next().unwrap())
     else {
         panic!("no lines")
     };
@@ -132,7 +134,7 @@ async fn a_long_backlog_comes_in_pieces() {
         kept.map(&name, "x").await;
         want.push(format!("+{name}"));
     }
-    let Some(Step::Lines(first, true)) = watchers[0].try_next().unwrap() else {
+    let Some(Step::Lines { lines: first, more: true, .. }) = watchers[0].try_next().unwrap() else {
         panic!("not a first piece of several")
     };
     assert!((32 << 10..=64 << 10).contains(&first.len()), "{}", first.len());

@@ -145,7 +145,7 @@ async fn patches_of_each_kind_apply_or_say_why_not() {
     assert_eq!(patch(PatchKind::Json, failed).await, Err((422, generic.to_owned())));
     assert_eq!(patch(PatchKind::Json, json!({"op": "x"})).await.unwrap_err().0, 400);
     let unknown = patch(PatchKind::Merge, json!({"nonsense": 1})).await.unwrap_err();
-    assert_eq!(unknown.0, 400, "{}", unknown.1);
+    assert_eq!(unknown.0, 422, "{}", unknown.1);
     assert!(unknown.1.contains("unknown field \"nonsense\""), "{}", unknown.1);
     assert_eq!(patch(PatchKind::Merge, json!({"metadata": {"labels": 3}})).await.unwrap_err().0, 422);
 }

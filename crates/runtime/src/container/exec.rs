@@ -18,6 +18,8 @@ use crate::shim::{Client, ClientError, Exec};
 const OUTPUT_BYTES_MAX: usize = 16 << 20;
 /// Bytes read from a stream at once.
 const CHUNK_BYTES: usize = 16 << 10;
+/// How long the end of a killed command is awaited: one that the kernel holds is not waited for.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The process of a command in a container: like its first one, with other arguments.
 fn process_spec(record: &ContainerRecord, seccomp: Vec<Vec<u8>>, args: Vec<String>, terminal: bool) -> ProcessSpec {
@@ -59,19 +61,25 @@ impl Parts {
         let exec =
             shim.exec(&id, process, STDOUT | STDERR, fds).await.map_err(|error| refused("exec in container", error))?;
         let number = exec.number;
-        let finished = finish(exec, out_reader.into(), err_reader.into());
+        let mut finished = Box::pin(finish(exec, out_reader.into(), err_reader.into()));
         let Ok(seconds) = u64::try_from(request.timeout) else {
             return Err(Status::invalid_argument("timeout must not be negative"));
         };
         if seconds == 0 {
             return finished.await;
         }
-        match tokio::time::timeout(Duration::from_secs(seconds), finished).await {
+        match tokio::time::timeout(Duration::from_secs(seconds), &mut finished).await {
             Ok(answer) => answer,
             Err(_) => {
                 match shim.signal_exec(number, libc::SIGKILL).await {
+                    // Whoever is told that it was too late may count on its being gone.
+                    Ok(()) => {
+                        if tokio::time::timeout(KILL_TIMEOUT, finished).await.is_err() {
+                            tracing::warn!(container = id, "a killed command has not ended yet");
+                        }
+                    }
                     // It ended in this very moment.
-                    Err(ClientError::NotFound(_) | ClientError::Gone) | Ok(()) => {}
+                    Err(ClientError::NotFound(_) | ClientError::Gone) => {}
                     Err(error) => tracing::warn!(container = id, %error, "late command not killed"),
                 }
                 let text =

@@ -120,6 +120,7 @@ impl Parts {
             cgroup: cgroup_spec(&self.shims),
             oom_score_adj: OOM_SCORE_ADJ,
             shm_bytes: SHM_BYTES,
+            log_bytes_per_second: self.log_bytes_per_second,
         })
     }
 }

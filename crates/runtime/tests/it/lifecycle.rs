@@ -4,7 +4,7 @@ use cri::Runtime;
 use cri::v1;
 use futures::{StreamExt, stream};
 
-use crate::support::{command, limited, sh, until, with_node};
+use crate::support::{LOG_BYTES_PER_SECOND, command, limited, sh, until, with_node};
 
 #[tokio::test]
 async fn a_container_runs_logs_and_reports_its_exit_code() {
@@ -158,6 +158,27 @@ async fn long_lines_are_partial_and_logs_rotate() {
         std::fs::write(format!("/proc/{pid}/fd/0"), "\n").unwrap();
         node.wait_for_log(&id, "two").await;
         assert_eq!(node.log(&old), "one\n");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flood_is_dropped_from_the_middle_and_its_writer_never_waits() {
+    with_node(async |node| {
+        let pod = node.pod().await;
+        let id = node.run(&pod, sh("echo first; yes $(printf '%099d' 0) | head -n 400000; echo the last words")).await;
+        let status = node.wait(&id).await;
+        assert_eq!((status.exit_code, status.message.as_str()), (0, ""));
+        let took = std::time::Duration::from_nanos((status.finished_at - status.started_at) as u64);
+        let text = std::fs::read_to_string(&status.log_path).unwrap();
+        // A burst is four seconds' worth; what is held and said beside it is little.
+        let most = LOG_BYTES_PER_SECOND * (took.as_secs() + 6);
+        assert!((text.len() as u64) < most, "{} bytes in {took:?}", text.len());
+        let mut lines = text.lines();
+        assert!(
+            lines.next().unwrap().ends_with(" F first") && lines.next_back().unwrap().ends_with("F the last words")
+        );
+        assert!(text.contains(" stderr F [sampan: ") && text.contains(" lines were dropped here"), "it is said");
     })
     .await;
 }

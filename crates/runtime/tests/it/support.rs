@@ -103,6 +103,9 @@ impl Network for Notes {
     }
 }
 
+/// What tests' containers may write to their logs in a second.
+pub(crate) const LOG_BYTES_PER_SECOND: u64 = 1 << 20;
+
 /// One test's node.
 pub(crate) struct Node {
     pub(crate) directory: PathBuf,
@@ -153,6 +156,7 @@ impl Node {
             cgroup_root: self.cgroup.clone(),
             images: self.images.clone(),
             network: self.network.clone(),
+            log_bytes_per_second: LOG_BYTES_PER_SECOND,
         };
         self.runtime = Some(Embedded::open(options).await.unwrap());
     }

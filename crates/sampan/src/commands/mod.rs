@@ -2,8 +2,11 @@
 #![allow(clippy::print_stdout)] // Commands talk to the person who typed them.
 
 mod backup;
+mod certs;
+mod dashboard;
 mod image;
 mod kubectl;
+mod logs;
 mod reset;
 mod restore;
 mod service;
@@ -13,8 +16,11 @@ mod up;
 mod upgrade;
 
 pub(crate) use backup::backup;
+pub(crate) use certs::certs;
+pub(crate) use dashboard::dashboard;
 pub(crate) use image::image;
 pub(crate) use kubectl::kubectl;
+pub(crate) use logs::logs;
 pub(crate) use reset::reset;
 pub(crate) use restore::restore;
 pub(crate) use service::service;

@@ -54,6 +54,8 @@ impl Kubectl {
     async fn run(&self, arguments: &[&str], input: &[u8]) -> Result<String> {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("kubectl").arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
+        // No preferences of whoever started the server.
+        command.env("KUBERC", "off");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("starting kubectl")?;
         let mut stdin = child.stdin.take().context("kubectl's input is piped")?;

@@ -50,11 +50,19 @@ pub(crate) struct Manifests {
 impl Manifests {
     pub(crate) fn new(data_dir: &Path, events: Recorder) -> Result<Manifests> {
         Ok(Manifests {
-            folder: data_dir.join("manifests"),
+            folder: Manifests::folder(data_dir),
             record: Record::load(&data_dir.join("manifests.json"))?,
             kubectl: Kubectl::new(&data_dir.join("admin.kubeconfig")),
             events,
         })
+    }
+
+    fn folder(data_dir: &Path) -> PathBuf {
+        data_dir.join("manifests")
+    }
+
+    pub(crate) fn make_folder(data_dir: &Path) -> Result<()> {
+        files::private_dir(&Manifests::folder(data_dir))
     }
 
     /// Goes on until the folder itself is taken away.

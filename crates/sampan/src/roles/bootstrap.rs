@@ -46,12 +46,20 @@ impl BootstrapFile {
         if let Some(saved) = BootstrapFile::saved(settings)? {
             return Ok(saved);
         }
-        let Roles::Node(server) = &settings.roles else {
+        let Roles::Node(servers) = &settings.roles else {
             bail!("the server did not leave {}", BootstrapFile::path(settings).display())
         };
-        let found = discover(settings, server).await?;
-        found.save(settings)?;
-        Ok(found)
+        let mut refusals = Vec::new();
+        for server in servers {
+            match discover(settings, server).await {
+                Ok(found) => {
+                    found.save(settings)?;
+                    return Ok(found);
+                }
+                Err(refusal) => refusals.push(format!("{refusal:#}")),
+            }
+        }
+        bail!("{}", refusals.join("; "))
     }
 
     /// By the server for the node beside it: a token that no other machine is told.

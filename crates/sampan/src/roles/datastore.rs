@@ -1,44 +1,44 @@
-//! Where the server keeps the cluster's objects: the embedded store, or an etcd.
+//! Where the server keeps the cluster's objects: the embedded store, or an etcd that other servers serve as well.
 //!
-//! Invariant: one server at a time serves what an etcd holds. Two would each hand out service addresses and node ports
-//! from what its own memory knows, and run controllers and a scheduler without a leader: a second one says so and ends.
+//! Invariant: a server over etcd has the cluster's keys before it makes any of its own.
 
-use crate::roles::authority_pin;
+use crate::engine;
+use crate::roles::shared_keys;
 use crate::settings::{self, Settings};
-use anyhow::{Context, Result, anyhow, bail};
-use apiserver::pki::Pki;
-use std::path::Path;
+use anyhow::{Context, Result};
+use apiserver::Backend;
 use std::sync::Arc;
-use store::{Claim, Claimed, Embedded, Etcd, EtcdOptions, EtcdTls, Store};
+use store::{Embedded, Etcd, Store};
 
 type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 pub(super) enum Datastore {
     Embedded(Arc<Embedded>),
-    Etcd { store: Arc<Etcd>, serving: Claim },
+    Etcd(Arc<Etcd>),
 }
 
 impl Datastore {
-    pub(super) async fn open(settings: &Settings, pki: &Pki) -> Result<Datastore> {
+    pub(super) async fn open(settings: &Settings) -> Result<Datastore> {
         let dir = settings.data_dir.join("store");
         match &settings.datastore {
             None => {
                 let opened = tokio::task::spawn_blocking(move || Embedded::open(dir, store::Options::default())).await;
                 Ok(Datastore::Embedded(Arc::new(opened.context("opening the store")?.context("opening the store")?)))
             }
-            Some(_) if dir.exists() => bail!(
-                "{} holds this cluster's objects, and moving them to etcd is not built: leave --datastore-endpoint \
-                 away, or begin a new cluster with another --data-dir",
-                dir.display()
-            ),
-            Some(datastore) => open_etcd(settings, datastore, pki).await,
+            Some(datastore) => {
+                let store = open_etcd(datastore).await?;
+                engine::check_there(&store, settings, datastore).await?;
+                shared_keys::agree(&store, datastore, settings).await?;
+                engine::record(&settings.data_dir, datastore)?;
+                Ok(Datastore::Etcd(Arc::new(store)))
+            }
         }
     }
 
     pub(super) fn store(&self) -> Arc<dyn Store> {
         match self {
             Datastore::Embedded(store) => store.clone(),
-            Datastore::Etcd { store, .. } => store.clone(),
+            Datastore::Etcd(store) => store.clone(),
         }
     }
 
@@ -46,8 +46,23 @@ impl Datastore {
     pub(super) fn embedded(&self) -> Option<Arc<Embedded>> {
         match self {
             Datastore::Embedded(store) => Some(store.clone()),
-            Datastore::Etcd { .. } => None,
+            Datastore::Etcd(_) => None,
         }
+    }
+
+    /// The store that other servers write, too.
+    pub(super) fn shared(&self) -> Option<Arc<Etcd>> {
+        match self {
+            Datastore::Embedded(_) => None,
+            Datastore::Etcd(store) => Some(store.clone()),
+        }
+    }
+
+    /// Has `/metrics` show what the embedded store counts; etcd has metrics of its own.
+    pub(super) fn show_metrics(&self, backend: &Backend) {
+        let Datastore::Embedded(store) = self else { return };
+        let store = store.clone();
+        backend.show_metrics(Box::new(move |out| write_stats(&store.stats(), out)));
     }
 
     pub(super) fn writable(&self) -> Check {
@@ -56,62 +71,37 @@ impl Datastore {
                 let store = store.clone();
                 Box::new(move || store.writable().map_err(|error| error.to_string()))
             }
-            Datastore::Etcd { store, .. } => {
+            Datastore::Etcd(store) => {
                 let store = store.clone();
                 Box::new(move || store.health().map_err(|error| error.to_string()))
             }
         }
     }
-
-    /// Returns when another server may have taken our place.
-    pub(super) async fn lost(&mut self) -> anyhow::Error {
-        match self {
-            Datastore::Embedded(_) => std::future::pending().await,
-            Datastore::Etcd { serving, .. } => {
-                anyhow!(serving.lost().await).context("another server may serve this cluster from now on")
-            }
-        }
-    }
-
-    /// Lets the next server begin at once.
-    pub(super) async fn release(self) -> Result<()> {
-        match self {
-            Datastore::Embedded(_) => Ok(()),
-            Datastore::Etcd { serving, .. } => serving.release().await.context("leaving the datastore to others"),
-        }
-    }
 }
 
-async fn open_etcd(settings: &Settings, datastore: &settings::Datastore, pki: &Pki) -> Result<Datastore> {
-    let place = datastore.endpoints.join(",");
-    let options = EtcdOptions { endpoints: datastore.endpoints.clone(), tls: tls(datastore)?, ..Default::default() };
-    let store = Etcd::open(options).await.with_context(|| format!("opening the datastore {place}"))?;
-    let own = authority_pin(pki.server_ca.bundle_pem())?;
-    let owner = store.own(&own).await.with_context(|| format!("asking {place} whose objects it holds"))?;
-    if owner != own {
-        bail!(
-            "{place} holds the objects of a cluster with another certificate authority ({owner}, ours is {own}): to \
-             serve that cluster, copy its server's pki directory to {}",
-            settings.data_dir.join("pki").display()
-        );
-    }
-    let claimed = store.claim("server", &settings.node_name).await;
-    match claimed.with_context(|| format!("becoming the server of {place}"))? {
-        Claimed::Ours(serving) => Ok(Datastore::Etcd { store: Arc::new(store), serving }),
-        Claimed::Theirs(holder) => bail!(
-            "the server {holder} serves what {place} holds, and two at once are not safe yet: service addresses and \
-             node ports are handed out from each server's memory, and controllers and scheduler elect no leader; stop \
-             {holder} first"
+fn write_stats(stats: &store::Stats, out: &mut String) {
+    for (name, kind, help, amount) in [
+        ("sampan_store_keys", "gauge", "Keys that have a value.", stats.keys as u64),
+        ("sampan_store_live_bytes", "gauge", "Bytes of keys and their newest values.", stats.live_bytes),
+        (
+            "sampan_store_history_events",
+            "gauge",
+            "Changes that watches can still begin before.",
+            stats.history_events as u64,
         ),
+        ("sampan_store_history_bytes", "gauge", "Memory that only those changes hold.", stats.history_bytes),
+        ("sampan_store_log_bytes", "gauge", "Size of the log on disk.", stats.log_bytes),
+        ("sampan_store_commits_total", "counter", "Transactions that changed something.", stats.commits),
+        ("sampan_store_syncs_total", "counter", "Syncs of the log, each for all commits that waited.", stats.syncs),
+        ("sampan_store_log_written_bytes_total", "counter", "Bytes written to the log.", stats.log_bytes_written),
+        ("sampan_store_snapshots_total", "counter", "Snapshots written.", stats.snapshots),
+        ("sampan_store_snapshot_written_bytes_total", "counter", "Bytes of those.", stats.snapshot_bytes_written),
+    ] {
+        out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {amount}\n"));
     }
 }
 
-fn tls(datastore: &settings::Datastore) -> Result<Option<EtcdTls>> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
-    let Some(ca) = &datastore.ca_file else { return Ok(None) };
-    let identity = match &datastore.identity_files {
-        Some((certificate, key)) => Some((read(certificate)?, read(key)?)),
-        None => None,
-    };
-    Ok(Some(EtcdTls { ca: read(ca)?, identity }))
+async fn open_etcd(datastore: &settings::Datastore) -> Result<Etcd> {
+    let place = datastore.endpoints.join(",");
+    Etcd::open(engine::options(datastore)?).await.with_context(|| format!("opening the datastore {place}"))
 }

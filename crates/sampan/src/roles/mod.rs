@@ -4,13 +4,25 @@ pub(crate) mod background;
 mod bootstrap;
 mod cluster_id;
 mod cni;
+mod components;
 mod datastore;
+mod encryption;
+mod front;
+mod insight;
+mod known_servers;
+mod leader;
+mod leases;
 mod node;
 mod pod_network;
+mod renewal;
 mod server;
+mod server_token;
+mod servers;
+mod shared_keys;
 
 pub(crate) use bootstrap::{BootstrapFile, authority_of, authority_pin};
 pub(crate) use cluster_id::{base_options, cgroup_root, cluster_id, control_socket, run_dir};
+pub(crate) use shared_keys::{KEYS, OWNER, owner};
 
 use crate::cli::RoleName;
 use crate::instance;

@@ -2,12 +2,15 @@
 //!
 //! What it leaves behind when it ends works on: containers in their shims, routes and packet rules in the kernel.
 
+use crate::roles::insight;
+use crate::roles::known_servers::KnownServers;
 use crate::roles::pod_network::{Isolated, Lent};
 use crate::roles::{
     BootstrapFile, asked_to_end, background, base_options, cgroup_root, cluster_id, cni, run_dir, tell,
 };
 use crate::settings::{CLUSTER_DOMAIN, Settings};
 use crate::{files, images};
+use ::insight::node::Meter;
 use anyhow::{Context, Result};
 use client::{CacheScope, Client, Config, Credentials, Remote};
 use cri::Runtime;
@@ -25,8 +28,12 @@ use tokio::sync::watch;
 pub(crate) async fn run(settings: Settings) -> Result<()> {
     let bootstrap = BootstrapFile::load(&settings).await.context("finding the cluster")?;
     let cluster = cluster_id(&bootstrap.ca_pem)?;
-    let identity = identity(&settings, &bootstrap).await?;
-    let client = client(&bootstrap, &identity)?;
+    let known = KnownServers::load(&settings, &bootstrap.server).context("finding the cluster's servers")?;
+    let identity = identity(&settings, &bootstrap, &known).await?;
+    let remote = remote(&bootstrap, &identity, &known)?;
+    let client = Client::new(remote.clone());
+    let own = client.clone();
+    background::keep("list of servers", move || known.clone().follow(own.clone()));
     let client_ca_pem = client_authority(&client).await?;
     let base = base_options(&settings, cluster.clone());
     let runtime = match &settings.container_runtime_endpoint {
@@ -34,16 +41,26 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
         None => embedded(&settings, &base, &client).await?,
     };
     let policies = policies(&settings, &cluster, &client);
+    let meter = Arc::new(Meter::new(&settings.node_name));
+    let data_dir = settings.data_dir.join("kubelet");
+    let archive = logs::Archive::open(settings.logs.archive(&data_dir)).context("opening the archive of logs")?;
+    let archive = Arc::new(archive);
+    let export = settings.logs.export(&data_dir, &settings.node_name);
+    let export = export.map(|options| logs::export::Export::start(archive.clone(), options)).transpose();
+    let export = export.context("starting to export logs")?;
     let options = Options {
-        data_dir: settings.data_dir.join("kubelet"),
+        data_dir,
+        archive: Some(archive),
         cgroup_root: cgroup_root(&settings, &cluster).display().to_string(),
         max_pods: settings.max_pods as usize,
+        eviction_hard: settings.thresholds()?,
         cluster_dns: vec![IpAddr::V4(settings.dns_service_ip())],
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         port: settings.kubelet_port,
         lease_duration: Duration::from_secs(settings.node_monitor_grace_seconds),
         network_ready: runtime.network_ready,
         isolation: Some(Arc::new(Isolated(policies.admission()))),
+        usage: Some(Arc::new(insight::Pages(meter.clone()))),
         ..Options::new(
             &settings.node_name,
             IpAddr::V4(settings.node_ip),
@@ -55,22 +72,27 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     tokio::spawn(policies.run());
     start_network(&settings, &cluster, &client).await?;
     let mut kubelet = Kubelet::start(options).await.context("starting the kubelet")?;
-    images::import_dropped(&settings, runtime.images);
+    insight::measure(&meter, kubelet.running(), remote, &settings)?;
+    images::import_dropped(&settings, runtime.images)?;
     node_ready(&client, &settings.node_name).await;
     tracing::info!(node = settings.node_name, "the node is ready");
     tell("ready");
+    background::settle();
     tokio::select! {
         ended = asked_to_end() => ended?,
         () = kubelet.stopped() => anyhow::bail!("the kubelet ended by itself"),
     }
     kubelet.shutdown().await;
+    if let Some(export) = export {
+        export.end().await;
+    }
     Ok(())
 }
 
 /// The certificate by which the API knows this node: kept from before, or asked for with the join token.
-async fn identity(settings: &Settings, bootstrap: &BootstrapFile) -> Result<Arc<Identity>> {
+async fn identity(settings: &Settings, bootstrap: &BootstrapFile, known: &KnownServers) -> Result<Arc<Identity>> {
     let with = Bootstrap {
-        server: bootstrap.server.clone(),
+        servers: known.servers(),
         ca_pem: bootstrap.ca_pem.clone(),
         token: bootstrap.token.clone(),
         node_name: settings.node_name.clone(),
@@ -80,16 +102,16 @@ async fn identity(settings: &Settings, bootstrap: &BootstrapFile) -> Result<Arc<
     certificates::bootstrap(with).await.context("getting the node's certificate")
 }
 
-fn client(bootstrap: &BootstrapFile, identity: &Arc<Identity>) -> Result<Client> {
-    let remote = Remote::new(Config {
+fn remote(bootstrap: &BootstrapFile, identity: &Arc<Identity>, known: &KnownServers) -> Result<Arc<Remote>> {
+    let config = Config {
         server: bootstrap.server.clone(),
         ca_pem: bootstrap.ca_pem.clone(),
         server_name: None,
         credentials: Credentials::Resolver(identity.clone()),
         namespace: "default".to_owned(),
         user_agent: concat!("sampan-node/", env!("CARGO_PKG_VERSION")).to_owned(),
-    })?;
-    Ok(Client::new(Arc::new(remote)))
+    };
+    Ok(Arc::new(Remote::of(config, known.servers())?))
 }
 
 /// Who may ask the kubelet: clients of the cluster's client authority, which the API publishes.
@@ -133,6 +155,7 @@ async fn embedded(settings: &Settings, base: &BaseOptions, client: &Client) -> R
         cgroup_root: cgroup_root(settings, &base.cluster),
         images: images.clone(),
         network: Arc::new(Lent(network.clone())),
+        log_bytes_per_second: settings.logs.bytes_per_second(),
     });
     let embedded = embedded.await.context("opening the container runtime")?;
     let users = embedded.clone();

@@ -11,7 +11,7 @@ fn revision(machine: &Machine, name: &str) -> u64 {
     machine.kubectl(&path).parse().unwrap()
 }
 
-fn restore(machine: &Machine, file: &Path, flags: &[&str]) -> std::process::Output {
+pub(crate) fn restore(machine: &Machine, file: &Path, flags: &[&str]) -> std::process::Output {
     let mut command = machine.inside(env!("CARGO_BIN_EXE_sampan"));
     command.arg("restore").arg(file).arg("--data-dir").arg(&machine.data_dir).args(flags);
     run(&mut command)

@@ -1,9 +1,11 @@
 //! What a runtime that is not ours must not make worse: restarts of the node, news of ends, an idle machine.
 
+use crate::cluster_logs::logs;
 use crate::harness::{Cluster, Machine, Runtime, pause, possible, said};
 use crate::image;
 use crate::pods::{user_center, wait_available};
 use crate::restarts::{containers, kill_9, ready_again};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// containerd 1.6 tells no events and is asked every second.
@@ -22,10 +24,62 @@ fn containerd_keeps_containers_and_tells_of_their_ends() {
     image::import(machine, "v1.0");
     machine.apply(&user_center(2));
     wait_available(machine);
+    a_flood_is_rotated_and_kept(machine);
     ends_are_seen_soon(machine);
     containers_outlive_the_node(machine);
     a_quiet_node_costs_little(machine);
     cluster.finish();
+}
+
+/// The node ends in the middle of it, and `finish` asserts that containerd has nothing of it any more.
+#[test]
+fn pods_that_containerd_is_making_go_with_their_node() {
+    if !possible() {
+        return;
+    }
+    let cluster = Cluster::up_on(Runtime::Containerd, &[]);
+    let machine = cluster.first();
+    image::import(machine, "v1.0");
+    machine.apply(&user_center(8));
+    machine.until("containerd makes pods", |machine| {
+        let made = machine.containerd.as_ref().unwrap().containers();
+        if made > 0 { Ok(()) } else { Err("it has none yet".to_owned()) }
+    });
+    cluster.finish();
+}
+
+/// As fast as it can, which nothing limits here: it goes to the archive, and all of it is found.
+fn a_flood_is_rotated_and_kept(machine: &Machine) {
+    const LINES: usize = 60_000;
+    let script = format!(
+        "busybox awk 'BEGIN{{for(i=0;i<{LINES};i++) printf \"%d %0990d\\n\", i, 0}}'; echo the last words; sleep 1000"
+    );
+    machine.kubectl_args(&["run", "flood", "--image=user-center:v1.0", "--restart=Never", "--", "sh", "-c", &script]);
+    machine.until("the last words are found", |machine| {
+        let lines = logs(machine, "flood --tail 1 -o raw");
+        if lines == ["the last words"] { Ok(()) } else { Err(format!("{lines:?}")) }
+    });
+    machine.until("the log is rotated and archived", |machine| {
+        let bytes = live_bytes(machine, "default_flood_");
+        if bytes < 10 << 20 { Ok(()) } else { Err(format!("{bytes} bytes are there still")) }
+    });
+    let numbers: Vec<String> = logs(machine, "flood -o raw --grep ^[0-9]+.0+$")
+        .iter()
+        .filter_map(|line| Some(line.split_once(' ')?.0.to_owned()))
+        .collect();
+    let wanted: Vec<String> = (0..LINES).map(|number| number.to_string()).collect();
+    assert!(numbers == wanted, "{} lines", numbers.len());
+    machine.kubectl("delete pod flood --now");
+}
+
+/// Of the log files of pods whose directories begin with `pod`.
+fn live_bytes(machine: &Machine, pod: &str) -> u64 {
+    let names = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let pods = names(&Path::new(&machine.data_dir).join("kubelet/pod-logs"));
+    let own = pods.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(pod)));
+    let files =
+        own.flat_map(|pod| names(&pod).collect::<Vec<_>>()).flat_map(|container| names(&container).collect::<Vec<_>>());
+    files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
 }
 
 /// A pod that ends with code 9 soon after it is told to.
@@ -33,6 +87,11 @@ fn run_until_told(machine: &Machine, name: &str) {
     let script = "until [ -e /tmp/end ]; do sleep 0.05; done; exit 9";
     machine.kubectl_args(&["run", name, "--image=user-center:v1.0", "--restart=Never", "--", "sh", "-c", script]);
     machine.kubectl(&format!("wait --for=condition=Ready pod/{name} --timeout=60s"));
+}
+
+/// The end comes when the command has returned: with the container's first process all of its others are killed.
+fn tell(machine: &Machine, name: &str) {
+    machine.kubectl_args(&["exec", name, "--", "sh", "-c", "(sleep 0.5; : >/tmp/end) >/dev/null 2>&1 &"]);
 }
 
 fn until_ended(machine: &Machine, name: &str) {
@@ -45,7 +104,7 @@ fn until_ended(machine: &Machine, name: &str) {
 
 fn ends_are_seen_soon(machine: &Machine) {
     run_until_told(machine, "soon");
-    machine.kubectl_args(&["exec", "soon", "--", "sh", "-c", ": >/tmp/end"]);
+    tell(machine, "soon");
     let told = Instant::now();
     until_ended(machine, "soon");
     eprintln!("the end was seen after {:?}", told.elapsed());
@@ -55,7 +114,7 @@ fn ends_are_seen_soon(machine: &Machine) {
 fn containers_outlive_the_node(machine: &Machine) {
     run_until_told(machine, "meanwhile");
     let before = containers(machine);
-    machine.kubectl_args(&["exec", "meanwhile", "--", "sh", "-c", "(sleep 0.5; : >/tmp/end) >/dev/null 2>&1 &"]);
+    tell(machine, "meanwhile");
     kill_9(machine, "node");
     ready_again(machine, "node", 1);
     until_ended(machine, "meanwhile");

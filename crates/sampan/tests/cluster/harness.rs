@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Long enough for a busy machine; a test that needs it all fails with what it waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const EVICTION_HARD: &str = "--eviction-hard";
 
 /// Whether this machine can run clusters; says why not.
 pub(crate) fn possible() -> bool {
@@ -16,6 +17,17 @@ pub(crate) fn possible() -> bool {
         eprintln!("SKIPPED: a cluster needs root");
     }
     root
+}
+
+/// Whether this machine can run clusters whose objects are in an etcd; says why not.
+pub(crate) fn possible_with_etcd() -> bool {
+    let missing = ["etcd", "etcdctl"].into_iter().find(|program| {
+        Command::new(program).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
+    });
+    if let Some(program) = missing {
+        eprintln!("SKIPPED: {program} is not installed (scripts/packages.sh installs it)");
+    }
+    missing.is_none() && possible()
 }
 
 pub(crate) fn run(command: &mut Command) -> Output {
@@ -172,6 +184,9 @@ impl Cluster {
 
     /// Ends everything and asserts that no trace is left.
     pub(crate) fn finish(mut self) {
+        for machine in &self.machines {
+            machine.assert_nothing_was_forbidden();
+        }
         for machine in &mut self.machines {
             if machine.data_dir.exists() {
                 machine.sampan(&["reset", "--yes"]);
@@ -235,19 +250,24 @@ impl Machine {
         must(self.command().args(arguments).arg("--data-dir").arg(&self.data_dir))
     }
 
-    fn common(&self, command: &mut Command) {
+    fn common(&self, command: &mut Command, flags: &[&str]) {
         command.arg("--detach").arg("--data-dir").arg(&self.data_dir);
         command.args(["--node-name", &self.name, "--node-ip", &self.address, "--cgroup-root", &self.cgroup_root]);
         if let Some(containerd) = &self.containerd {
             command.arg("--container-runtime-endpoint").arg(containerd.endpoint());
         }
+        // How full the disk is where the tests run is no part of what they test.
+        if !flags.contains(&EVICTION_HARD) {
+            command.args([EVICTION_HARD, "memory.available<100Mi,nodefs.available<512Mi"]);
+        }
+        command.args(flags);
     }
 
     pub(crate) fn try_up(&self, flags: &[&str]) -> Output {
         let mut command = self.command();
         command.arg("up");
-        self.common(&mut command);
-        run(command.args(flags))
+        self.common(&mut command, flags);
+        run(&mut command)
     }
 
     pub(crate) fn up(&self, flags: &[&str]) {
@@ -257,18 +277,31 @@ impl Machine {
 
     /// A server without a node.
     pub(crate) fn up_server(&self) {
+        self.up_server_with(&[]);
+    }
+
+    pub(crate) fn up_server_with(&self, flags: &[&str]) {
+        let output = self.try_server(flags);
+        assert!(output.status.success(), "server: {}\n{}", said(&output), self.log());
+    }
+
+    pub(crate) fn try_server(&self, flags: &[&str]) -> Output {
         let mut command = self.command();
         command.arg("server");
-        self.common(&mut command);
-        let output = run(&mut command);
-        assert!(output.status.success(), "server: {}\n{}", said(&output), self.log());
+        self.common(&mut command, flags);
+        run(&mut command)
+    }
+
+    /// What `work` opens sockets in; they stay in this machine.
+    pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        kernel::netns::in_netns(&self.namespace, work).unwrap()
     }
 
     pub(crate) fn join(&self, server: &str, token: &str, flags: &[&str]) -> Output {
         let mut command = self.command();
         command.args(["join", "--server", server, "--token", token]);
-        self.common(&mut command);
-        run(command.args(flags))
+        self.common(&mut command, flags);
+        run(&mut command)
     }
 
     /// The real `kubectl`; what it printed.
@@ -306,8 +339,13 @@ impl Machine {
         must(self.inside("kubectl").args(["apply", "-f"]).arg(file.path()));
     }
 
+    /// Empty where nothing was ever started.
+    pub(crate) fn whole_log(&self) -> String {
+        std::fs::read_to_string(self.data_dir.join("sampan.log")).unwrap_or_default()
+    }
+
     pub(crate) fn log(&self) -> String {
-        let text = std::fs::read_to_string(self.data_dir.join("sampan.log")).unwrap_or_default();
+        let text = self.whole_log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
@@ -329,6 +367,13 @@ impl Machine {
                 Err(_) => pause(),
             }
         }
+    }
+
+    /// Our own processes ask for nothing that their roles do not allow.
+    fn assert_nothing_was_forbidden(&self) {
+        let log = self.whole_log();
+        let refused: Vec<&str> = log.lines().filter(|line| line.contains("is forbidden: ")).collect();
+        assert!(refused.is_empty(), "{} asked for what it may not: {refused:#?}", self.name);
     }
 
     fn assert_clean(&self) {

@@ -1,6 +1,7 @@
-//! Every verb of `kubectl` a user reaches for, with two unmodified clients: the machine's own and the newest.
+//! Every verb of `kubectl` a user reaches for, with three clients: the machine's own and the newest, both unmodified, and
+//! ours.
 //!
-//! One cluster serves both clients of a test, each in a namespace of its own.
+//! One cluster serves all clients of a test, each in a namespace of its own.
 
 mod forwarding;
 mod nodes;
@@ -23,11 +24,14 @@ pub(crate) struct Client<'m> {
 }
 
 impl<'m> Client<'m> {
-    fn new(machine: &'m Machine, program: PathBuf, version: &str) -> Client<'m> {
+    fn new(machine: &'m Machine, program: &Path, version: &str) -> Client<'m> {
         let folder = machine.data_dir.join(format!("client-{version}"));
         std::fs::create_dir(&folder).unwrap();
         std::fs::copy(machine.data_dir.join("admin.kubeconfig"), folder.join("config")).unwrap();
-        let client = Client { machine, program, folder, environment: &[] };
+        // Ours is a client by the name that it is called by.
+        let called = folder.join("kubectl");
+        std::os::unix::fs::symlink(program, &called).unwrap();
+        let client = Client { machine, program: called, folder, environment: &[] };
         let namespace = format!("with-{version}");
         client.ok(&format!("create namespace {namespace}"));
         client.ok(&format!("config set-context --current --namespace={namespace}"));
@@ -101,7 +105,7 @@ impl<'m> Client<'m> {
 }
 
 /// Where the clients are that are not the machine's own.
-fn tools() -> PathBuf {
+pub(crate) fn tools() -> PathBuf {
     std::env::var_os("SAMPAN_TEST_TOOLS").map_or_else(
         || Path::new(env!("CARGO_BIN_EXE_sampan")).ancestors().nth(2).unwrap().join("tools"),
         PathBuf::from,
@@ -111,7 +115,11 @@ fn tools() -> PathBuf {
 /// The clients of this machine by version; a missing one is said aloud.
 fn programs() -> Vec<(&'static str, PathBuf)> {
     let tools = tools();
-    let all = [("1-32", PathBuf::from("/usr/bin/kubectl")), ("1-37", tools.join("kubectl-1.37/kubectl"))];
+    let all = [
+        ("1-32", PathBuf::from("/usr/bin/kubectl")),
+        ("1-37", tools.join("kubectl-1.37/kubectl")),
+        ("ours", PathBuf::from(env!("CARGO_BIN_EXE_sampan"))),
+    ];
     let present = |(version, path): &(&str, PathBuf)| {
         let found = path.exists();
         if !found {
@@ -138,7 +146,7 @@ fn with_each_client_on(runtime: Runtime, test: impl Fn(&Client<'_>)) {
     image::import(machine, "v2.0");
     for (version, program) in programs {
         eprintln!("---- kubectl {version}");
-        test(&Client::new(machine, program, version));
+        test(&Client::new(machine, &program, version));
     }
     cluster.finish();
 }

@@ -1,11 +1,12 @@
 //! Several machines: they join, reach each other, and take over when one is lost.
 
-use crate::harness::{Cluster, Machine, possible, run, said};
+use crate::harness::{Cluster, EVICTION_HARD, Machine, possible, run, said};
 use crate::image;
 use crate::pods::{client_pod, user_center, wait_available};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 /// What ends everything of a machine at once: its supervisor, its processes, its shims and containers.
 fn kill_everything(machine: &Machine) {
@@ -29,6 +30,53 @@ fn spread(machine: &Machine) -> Vec<String> {
     };
     let pods = pods["items"].as_array().into_iter().flatten().filter(ready);
     pods.filter_map(|pod| pod["spec"]["nodeName"].as_str().map(str::to_owned)).collect()
+}
+
+/// A node is tainted until it is ready, and whoever lifts the taint hears of that at once: he looks every few seconds
+/// else.
+#[test]
+fn a_joined_node_takes_pods_at_once() {
+    if !possible() {
+        return;
+    }
+    let cluster = Cluster::machines(2);
+    cluster.machines[0].up(&[]);
+    let begun = Instant::now();
+    cluster.join(1, &[]);
+    let joined = begun.elapsed();
+    cluster.first().until("the node is ready and not tainted as not ready", |machine| {
+        let taint = "{.spec.taints[?(@.key=='node.kubernetes.io/not-ready')].key}";
+        let path = format!("-o=jsonpath={{.status.conditions[?(@.type=='Ready')].status}}:{taint}");
+        let seen = machine.kubectl(&format!("get node n1 {path}"));
+        if seen == "True:" { Ok(()) } else { Err(seen) }
+    });
+    let ready = begun.elapsed();
+    eprintln!("joined after {joined:?}, open to pods after {ready:?}");
+    assert!(ready < Duration::from_secs(3), "{ready:?}");
+    cluster.finish();
+}
+
+/// As one whose disk is never empty enough.
+#[test]
+fn a_node_that_runs_out_of_disk_takes_no_pods() {
+    if !possible() {
+        return;
+    }
+    let cluster = Cluster::up(&[EVICTION_HARD, "nodefs.available<100%"]);
+    let machine = cluster.first();
+    machine.until("the node says so, and is tainted", |machine| {
+        let taint = "{.spec.taints[?(@.key=='node.kubernetes.io/disk-pressure')].effect}";
+        let path = format!("-o=jsonpath={{.status.conditions[?(@.type=='DiskPressure')].status}}:{taint}");
+        let seen = machine.kubectl(&format!("get node n0 {path}"));
+        if seen == "True:NoSchedule" { Ok(()) } else { Err(seen) }
+    });
+    machine.kubectl("create deployment held --image=registry.example/none");
+    machine.until("its pod is told why it waits", |machine| {
+        let said = "{.items[*].status.conditions[?(@.type=='PodScheduled')].message}";
+        let seen = machine.kubectl(&format!("get pods -l app=held -o=jsonpath={said}"));
+        if seen.contains("0/1 nodes are available: 1 node(s) had untolerated taint(s)") { Ok(()) } else { Err(seen) }
+    });
+    cluster.finish();
 }
 
 #[test]

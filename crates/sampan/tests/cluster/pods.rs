@@ -2,7 +2,6 @@
 
 use crate::harness::{Cluster, Machine, Runtime, on_each_runtime, possible, said};
 use crate::image;
-use std::io::Read;
 use std::process::Stdio;
 
 /// The example's Deployment with images from the node's own store.
@@ -50,13 +49,16 @@ fn update_under_requests(runtime: Runtime, replicas: usize) {
     machine.kubectl("wait --for=condition=Ready pod/client -n user-center --timeout=60s");
     let vip = machine.kubectl("get service user-center -n user-center -o jsonpath={.spec.clusterIP}");
 
-    // One stream of requests by VIP from the node, one by name from a pod, until the file appears.
+    // One stream of requests by VIP from the node, one by name from a pod, until the file appears. Answers go to files: a
+    // pipe that nobody reads is soon full, and holds up who asks.
+    let file = |name: &str| machine.data_dir.join(name);
+    let answers = |name: &str| Stdio::from(std::fs::File::create(file(name)).unwrap());
     let stop = machine.data_dir.join("stop");
-    let by_vip = format!("until [ -e {} ]; do busybox wget -qO- http://{vip}/ || echo LOST; done", stop.display());
-    let mut by_vip = machine.inside("sh").args(["-c", &by_vip]).stdout(Stdio::piped()).spawn().unwrap();
-    let loop_in_pod = "until [ -e /tmp/stop ]; do wget -qO- http://user-center/ || echo LOST; done";
+    let by_vip = format!("until [ -e {} ]; do busybox wget -qO- http://{vip}/ 2>&1 || echo LOST; done", stop.display());
+    let mut by_vip = machine.inside("sh").args(["-c", &by_vip]).stdout(answers("by VIP")).spawn().unwrap();
+    let loop_in_pod = "until [ -e /tmp/stop ]; do wget -qO- http://user-center/ 2>&1 || echo LOST; done";
     let by_name = ["exec", "-n", "user-center", "client", "--", "sh", "-c", loop_in_pod];
-    let mut by_name = machine.inside("kubectl").args(by_name).stdout(Stdio::piped()).spawn().unwrap();
+    let mut by_name = machine.inside("kubectl").args(by_name).stdout(answers("by name")).spawn().unwrap();
 
     machine.kubectl("set image deployment/user-center user-center=user-center:v2.0 -n user-center");
     let rolled = machine.kubectl("rollout status deployment/user-center -n user-center --timeout=60s");
@@ -69,11 +71,13 @@ fn update_under_requests(runtime: Runtime, replicas: usize) {
     std::fs::write(&stop, "").unwrap();
     machine.kubectl_args(&["exec", "-n", "user-center", "client", "--", "sh", "-c", ": > /tmp/stop"]);
     for (name, child) in [("by VIP", &mut by_vip), ("by name", &mut by_name)] {
-        let mut answers = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut answers).unwrap();
         assert!(child.wait().unwrap().success());
+        let answers = std::fs::read_to_string(file(name)).unwrap();
         let count = |text: &str| answers.lines().filter(|line| line.contains(text)).count();
-        assert_eq!(count("LOST"), 0, "requests {name} were lost of {}", answers.lines().count());
+        // The line before says why.
+        let lines: Vec<&str> = answers.lines().collect();
+        let lost: Vec<_> = lines.windows(2).filter(|pair| pair[1] == "LOST").map(|pair| pair[0]).collect();
+        assert_eq!(count("LOST"), 0, "requests {name} were lost of {}: {lost:?}", lines.len());
         assert!(count("v1.0") > 0 && count("v2.0") > 0, "{name}: both versions answered");
     }
     cluster.finish();

@@ -4,7 +4,7 @@
 use crate::harness::{PATIENCE, possible};
 use bench::hollow::{Containers, HollowNode, Room};
 use bench::own::{OwnCluster, Role};
-use client::{Cache, CacheScope, Client, Config, Credentials, Remote};
+use client::{Cache, CacheScope, Client, Config, Credentials, Remote, Servers};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -48,7 +48,7 @@ impl World {
     async fn node(&self, index: usize) -> Client {
         let admin = self.own.config().unwrap();
         let identity = bootstrap(Bootstrap {
-            server: admin.server.clone(),
+            servers: Arc::new(Servers::new(&admin.server, [""; 0])),
             ca_pem: admin.ca_pem.clone(),
             token: self.token.clone(),
             node_name: node_name(index),

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 const SHIM_TEXT: &[u8] = b"malformed shim message";
 
 /// A build of another version with another shim: what differs between two builds of Sampan that people would run.
-fn another_build(folder: &Path) -> PathBuf {
+pub(crate) fn another_build(folder: &Path) -> PathBuf {
     let mut program = std::fs::read(env!("CARGO_BIN_EXE_sampan-another-build")).unwrap();
     let places: Vec<usize> = memchr_all(&program, SHIM_TEXT);
     assert!(!places.is_empty(), "the build carries a shim");
@@ -45,7 +45,7 @@ fn installed(folder: &Path) -> (Cluster, PathBuf) {
     (cluster, program)
 }
 
-fn upgrade(machine: &Machine, file: &Path) -> Output {
+pub(crate) fn upgrade(machine: &Machine, file: &Path) -> Output {
     let mut command = machine.inside(env!("CARGO_BIN_EXE_sampan"));
     run(command.arg("upgrade").arg(file).arg("--data-dir").arg(&machine.data_dir))
 }

@@ -55,6 +55,8 @@ messages! {
         oom_score_adj: i32,
         /// Size of the pod's `/dev/shm`.
         shm_bytes: u64,
+        /// What each container may write to its log in a second; 0 for no limit.
+        log_bytes_per_second: u64,
     }
 
     /// Where a process belongs before it runs anything.

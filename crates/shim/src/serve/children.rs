@@ -112,7 +112,8 @@ impl Shim {
         }
         // What it said last is in the log before its end is known.
         self.drain_outputs(number);
-        if let Some(container) = self.containers.get(&number) {
+        if let Some(container) = self.containers.get_mut(&number) {
+            container.log.release(true);
             let state = container.report();
             self.publish(&Event::Exited { state });
         }

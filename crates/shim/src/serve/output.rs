@@ -123,6 +123,15 @@ impl Shim {
         self.watch_output(number, stream);
     }
 
+    /// Whether a container's last lines wait for room in its log.
+    pub(super) fn is_holding_lines(&self) -> bool {
+        self.containers.values().any(|container| container.log.is_holding())
+    }
+
+    pub(super) fn release_lines(&mut self) {
+        self.containers.values_mut().for_each(|container| container.log.release(false));
+    }
+
     /// A stream has ended: its last line is written, and its watchers see the end once they have caught up.
     fn close_output(&mut self, number: u32, stream: usize) {
         let Some(container) = self.containers.get_mut(&number) else { return };

@@ -45,12 +45,13 @@ impl Epoll {
         check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), what, fd.as_raw_fd(), &mut event) }).map(drop)
     }
 
-    /// Waits for events and answers their tokens.
-    pub(crate) fn wait(&self) -> io::Result<Vec<u64>> {
+    /// Waits for events and answers their tokens; none when nothing came for so many milliseconds. -1 waits for ever.
+    pub(crate) fn wait(&self, timeout_ms: i32) -> io::Result<Vec<u64>> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
         loop {
             // SAFETY: the kernel fills at most `BATCH` of the array's entries.
-            match check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), BATCH as i32, -1) }) {
+            match check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), BATCH as i32, timeout_ms) })
+            {
                 Ok(count) => return Ok(events[..count as usize].iter().map(|event| event.u64).collect()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

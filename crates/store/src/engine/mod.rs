@@ -99,16 +99,9 @@ impl Embedded {
     /// A state brought back must not give out a revision again that somebody saw before: with more revisions than were
     /// given out since the backup, whoever watched then is told `Compacted`, and no old revision means a new value.
     pub fn backup_ahead(&self, dir: impl AsRef<Path>, ahead: u64) -> Result<Revision, StoreError> {
-        let files = Directory::open(dir.as_ref())?;
         let (revision, tree) = self.shared.newest();
-        let revision = revision + ahead;
-        recover::check_empty(&files)?;
-        // The log first: without the snapshot it is refused as incomplete, so that half a backup is never opened.
-        log::create_segment(&files, revision + 1)?;
-        if revision > 0 {
-            snapshot::write(&files, revision, &tree, &AtomicBool::new(false))?;
-        }
-        Ok(Revision(revision))
+        write_tree(dir.as_ref(), revision + ahead, &tree)?;
+        Ok(Revision(revision + ahead))
     }
 
     async fn tree_at(&self, revision: u64) -> Result<tree::Tree, StoreError> {
@@ -131,6 +124,27 @@ impl Drop for Embedded {
         }
         self.shared.close("it was shut down");
     }
+}
+
+/// Writes a state from elsewhere into `dir`, which must hold no store yet, as if it had come about here; blocks
+/// meanwhile. No item may be newer than `revision`.
+pub fn write_copy(dir: impl AsRef<Path>, revision: Revision, items: Vec<KeyValue>) -> Result<(), StoreError> {
+    let mut tree = tree::Tree::default();
+    for item in items {
+        tree.restore(item);
+    }
+    write_tree(dir.as_ref(), revision.0, &tree)
+}
+
+fn write_tree(dir: &Path, revision: u64, tree: &tree::Tree) -> Result<(), StoreError> {
+    let files = Directory::open(dir)?;
+    recover::check_empty(&files)?;
+    // The log first: without the snapshot it is refused as incomplete, so that half a copy is never opened.
+    log::create_segment(&files, revision + 1)?;
+    if revision > 0 {
+        snapshot::write(&files, revision, tree, &AtomicBool::new(false))?;
+    }
+    Ok(())
 }
 
 fn size(txn: &Txn) -> usize {

@@ -29,7 +29,8 @@ impl Clock for MonotonicClock {
 /// time, as soon as any of the three maxima is passed. A reader that needs what was forgotten gets `Compacted`.
 ///
 /// On disk there are never more than two snapshots' worth of live data (one, while none is being written), the log of
-/// the kept history, and `max(snapshot_log_bytes, live data)` of log that waits for the next snapshot.
+/// the kept history, and `max(snapshot_log_bytes, live data)` of log that waits for the next snapshot, with what is
+/// committed while one is being written.
 #[derive(Clone)]
 pub struct Options {
     /// Events kept at most.

@@ -2,21 +2,22 @@
 //!
 //! Invariants: every transaction that changes something also writes a number of its own to the head key, so that one
 //! whose answer was lost is found in that key's history. Only a transaction that cannot happen twice is sent twice:
-//! one of whose checks its own effect makes fail.
+//! one of whose checks its own effect makes fail. Where somebody else could undo that effect, it is looked for first.
 
 use super::Inner;
-use super::keyspace::{HEAD, ours, theirs};
+use super::keyspace::HEAD;
 use super::link::{Backoff, Failure, refused, unanswered};
 use super::proto::{
     Compare, DeleteRangeRequest, PutRequest, RangeRequest, Request, RequestOp, TXN, TxnRequest, TxnResponse,
 };
-use super::watch;
+use super::{restore, watch};
 use crate::{Expect, Key, KeyValue, Op, Outcome, Revision, StoreError, Txn};
 use prost::Message as _;
 use std::collections::{HashMap, HashSet};
 use tonic::{Code, Status};
 
 const ATTEMPTED: &str = "writing to etcd";
+const UNKNOWN: &str = "writing to etcd, where the answer was lost and the outcome is unknown";
 /// How often a delete of what may be absent is tried while others write the same keys.
 const RESOLVE_TRIES_MAX: usize = 32;
 
@@ -67,6 +68,12 @@ impl Inner {
         let mut backoff = Backoff::until(self.link.patience());
         let mut lost_answer = false;
         loop {
+            if lost_answer
+                && may_be_undone(txn)
+                && let Some(revision) = self.find(&mark, before).await?
+            {
+                return Ok(Outcome::Committed(revision));
+            }
             let status = match self.link.call::<_, TxnResponse>(TXN, &request).await {
                 Ok(answer) => return self.outcome(txn, answer, lost_answer.then_some((&*mark, before))).await,
                 Err(Failure::Refused(status)) if lost_answer => {
@@ -100,7 +107,11 @@ impl Inner {
         let revision = answer.header.unwrap_or_default().revision;
         self.link.saw(revision);
         if answer.succeeded {
-            return Ok(Outcome::Committed(if txn.ops.is_empty() { self.head().await? } else { ours(revision) }));
+            return Ok(Outcome::Committed(if txn.ops.is_empty() {
+                self.head().await?
+            } else {
+                self.keys.ours(revision)
+            }));
         }
         if let Some((mark, before)) = earlier
             && let Some(revision) = self.find(mark, before).await?
@@ -111,18 +122,22 @@ impl Inner {
             let kv = response.range.and_then(|range| range.kvs.into_iter().next());
             kv.map(|kv| self.keys.key_value(kv)).transpose()
         });
-        Ok(Outcome::Conflict(states.collect::<Result<_, _>>()?))
+        let states: Vec<_> = states.collect::<Result<_, _>>()?;
+        // Then it was not they that failed.
+        if hold(&txn.checks, &states) { Err(restore::replaced()) } else { Ok(Outcome::Conflict(states)) }
     }
 
-    /// The revision at which the head was given this mark, if it was, after etcd's revision `before`.
+    /// The revision at which the head was given this mark, if it was, after etcd's revision `before`; an error where
+    /// that cannot be told.
     async fn find(&self, mark: &[u8], before: i64) -> Result<Option<Revision>, StoreError> {
-        match self.head_at(0).await? {
-            Some(head) if head.value == mark => Ok(Some(ours(head.mod_revision))),
-            Some(head) if head.mod_revision > before => {
+        let found = match self.head_at(0).await {
+            Ok(Some(head)) if head.value == mark => Ok(Some(self.keys.ours(head.mod_revision))),
+            Ok(Some(head)) if head.mod_revision > before => {
                 watch::find_value(self, self.keys.beside(HEAD), before, head.mod_revision, mark).await
             }
-            _ => Ok(None),
-        }
+            other => other.map(|_| None),
+        };
+        found.map_err(|error| StoreError::Io { attempted: UNKNOWN.to_owned(), source: std::io::Error::other(error) })
     }
 
     /// A revision of etcd that has happened.
@@ -134,10 +149,11 @@ impl Inner {
     }
 
     fn request(&self, txn: &Txn, mark: &[u8]) -> Result<TxnRequest, StoreError> {
-        let compare = txn.checks.iter().map(|(key, expect)| {
+        let checks = txn.checks.iter().map(|(key, expect)| {
             let revision = match expect {
                 Expect::Absent => 0,
-                Expect::At(revision) => theirs(*revision),
+                // What lies before all that etcd has is at no revision of its: none is negative.
+                Expect::At(revision) => self.keys.theirs(*revision).unwrap_or(-1),
             };
             Compare::modified_at(self.keys.data(key), revision)
         });
@@ -149,7 +165,11 @@ impl Inner {
             let head = PutRequest { key: self.keys.beside(HEAD), value: mark.to_vec(), lease: 0 };
             success.push(Request::Put(head).into());
         }
-        let request = TxnRequest { compare: compare.collect(), success, failure: failure.collect() };
+        let request = TxnRequest {
+            compare: checks.chain([self.keys.same_state()]).collect(),
+            success,
+            failure: failure.collect(),
+        };
         self.check_size(&request)?;
         Ok(request)
     }
@@ -159,7 +179,9 @@ impl Inner {
             Op::Put { key, value } => {
                 Request::Put(PutRequest { key: self.keys.data(key), value: value.to_vec(), lease: 0 })
             }
-            Op::Delete { key } => Request::DeleteRange(DeleteRangeRequest { key: self.keys.data(key) }),
+            Op::Delete { key } => {
+                Request::DeleteRange(DeleteRangeRequest { key: self.keys.data(key), ..Default::default() })
+            }
         }
     }
 
@@ -183,7 +205,7 @@ fn last_of_each_key(ops: Vec<Op>) -> Vec<Op> {
     last
 }
 
-fn key_of(op: &Op) -> &Key {
+pub(super) fn key_of(op: &Op) -> &Key {
     match op {
         Op::Put { key, .. } | Op::Delete { key } => key,
     }
@@ -196,8 +218,7 @@ fn surely_changes(txn: &Txn) -> bool {
     txn.ops.iter().any(|op| matches!(op, Op::Put { .. }) || present.contains(key_of(op)))
 }
 
-/// Whether its own effect makes one of its checks fail. (A key that must be absent, is created and is then deleted by
-/// somebody else within the same few seconds could be created twice; nothing that etcd offers tells these apart.)
+/// Whether its own effect makes one of its checks fail.
 fn happens_once(txn: &Txn) -> bool {
     let ops: HashMap<&Key, &Op> = txn.ops.iter().map(|op| (key_of(op), op)).collect();
     txn.checks.iter().any(|(key, expect)| match ops.get(key) {
@@ -205,6 +226,13 @@ fn happens_once(txn: &Txn) -> bool {
         Some(Op::Delete { .. }) => *expect != Expect::Absent,
         None => false,
     })
+}
+
+/// Whether all that its effect makes fail may hold again: a key that it creates, and somebody else deletes. (No key is at
+/// an earlier revision again.)
+fn may_be_undone(txn: &Txn) -> bool {
+    let ops: HashSet<&Key> = txn.ops.iter().map(key_of).collect();
+    !ops.is_empty() && !txn.checks.iter().any(|(key, expect)| *expect != Expect::Absent && ops.contains(key))
 }
 
 fn hold(checks: &[(Key, Expect)], states: &[Option<KeyValue>]) -> bool {
@@ -225,6 +253,5 @@ fn refusal(status: &Status) -> StoreError {
 }
 
 fn unknown(status: &Status) -> StoreError {
-    let attempted = format!("{ATTEMPTED}, where the answer was lost and the outcome is unknown");
-    unanswered(&attempted, status)
+    unanswered(UNKNOWN, status)
 }

@@ -69,8 +69,10 @@ struct Current {
 pub(super) struct Link {
     members: Vec<(Endpoint, String)>,
     current: Mutex<Option<Current>>,
-    /// Held while dialling, so that a hundred callers make one connection.
-    dialling: tokio::sync::Mutex<()>,
+    /// Held while dialling, so that a hundred callers make one connection; or are told of one refusal, the last, rather
+    /// than wait for a hundred.
+    dialling: tokio::sync::Mutex<Option<Status>>,
+    refusals: AtomicUsize,
     /// Where to dial next, of all connections ever.
     next: AtomicUsize,
     dialled: AtomicUsize,
@@ -93,6 +95,7 @@ impl Link {
             members,
             current: Mutex::default(),
             dialling: tokio::sync::Mutex::default(),
+            refusals: AtomicUsize::new(0),
             next: AtomicUsize::new(0),
             dialled: AtomicUsize::new(0),
             patience: options.patience,
@@ -127,7 +130,21 @@ impl Link {
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
-        let answer = self.ask(path, request).await;
+        self.call_within(CALL_TIME_MAX, path, request).await
+    }
+
+    /// One try of one call that is of no use later: a member that takes longer is left.
+    pub(super) async fn call_within<Q, A>(
+        &self,
+        time_max: Duration,
+        path: &'static str,
+        request: &Q,
+    ) -> Result<A, Failure>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let answer = self.ask(time_max, path, request).await;
         *self.silence.lock() = match &answer {
             Err(Failure::NotSent(status) | Failure::Unknown(status)) => Some(status.clone()),
             Ok(_) | Err(Failure::Refused(_)) => None,
@@ -135,7 +152,7 @@ impl Link {
         answer
     }
 
-    async fn ask<Q, A>(&self, path: &'static str, request: &Q) -> Result<A, Failure>
+    async fn ask<Q, A>(&self, time_max: Duration, path: &'static str, request: &Q) -> Result<A, Failure>
     where
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
@@ -147,7 +164,7 @@ impl Link {
         }
         let codec = ProstCodec::<Q, A>::default();
         let asked = client.unary(Request::new(request.clone()), PathAndQuery::from_static(path), codec);
-        let answer = match tokio::time::timeout(CALL_TIME_MAX, asked).await {
+        let answer = match tokio::time::timeout(time_max, asked).await {
             Ok(answer) => answer.map_err(Failure::of),
             Err(late) => Err(Failure::Unknown(Status::deadline_exceeded(late.to_string()))),
         };
@@ -187,11 +204,24 @@ impl Link {
         if let Some(found) = self.connected() {
             return Ok(found);
         }
-        let _dialling = self.dialling.lock().await;
+        let refusals = self.refusals.load(Ordering::Acquire);
+        let mut last = self.dialling.lock().await;
         if let Some(found) = self.connected() {
             return Ok(found);
         }
-        let (client, member) = self.dial().await?;
+        if let Some(refusal) = &*last
+            && self.refusals.load(Ordering::Acquire) != refusals
+        {
+            return Err(refusal.clone());
+        }
+        let (client, member) = match self.dial().await {
+            Ok(dialled) => dialled,
+            Err(refusal) => {
+                *last = Some(refusal.clone());
+                self.refusals.fetch_add(1, Ordering::AcqRel);
+                return Err(refusal);
+            }
+        };
         let number = self.dialled.fetch_add(1, Ordering::AcqRel);
         *self.current.lock() = Some(Current { client: client.clone(), member, number });
         Ok((client, number))
@@ -317,4 +347,27 @@ pub(super) fn refused(attempted: &str, status: &Status) -> StoreError {
         _ => io::ErrorKind::Other,
     };
     StoreError::Io { attempted: attempted.to_owned(), source: io::Error::new(kind, status.message().to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EtcdTls;
+
+    /// A member that takes connections and shakes no hands: each dial takes all of its time.
+    #[tokio::test]
+    async fn who_waits_for_a_dial_is_told_of_its_refusal() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = rcgen::generate_simple_self_signed(Vec::new()).unwrap();
+        let options = EtcdOptions {
+            endpoints: vec![format!("https://{}", silent.local_addr().unwrap())],
+            tls: Some(EtcdTls { ca: authority.cert.pem().into_bytes(), identity: None }),
+            ..EtcdOptions::default()
+        };
+        let link = Link::new(&options).unwrap();
+        let (one, two, three, four) = tokio::join!(link.client(), link.client(), link.client(), link.client());
+        let refusals = [one, two, three, four].map(|refused| refused.err().unwrap().message().to_owned());
+        assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "{refusals:?}");
+        assert_eq!(link.refusals.load(Ordering::Relaxed), 1, "one dial for all");
+    }
 }

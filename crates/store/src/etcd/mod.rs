@@ -15,15 +15,18 @@ mod marks;
 mod options;
 mod proto;
 mod read;
+mod restore;
+mod shared;
 mod upkeep;
 mod watch;
 
-pub use claim::{Claim, Claimed};
+pub use claim::Claim;
 pub use options::{EtcdOptions, EtcdTls};
+pub use restore::{EtcdRestore, EtcdRestoring, check_sizes};
 
 use crate::{KeyValue, Outcome, Range, Revision, Store, StoreError, Txn, Watch};
 use async_trait::async_trait;
-use keyspace::{Keyspace, OWNER, theirs};
+use keyspace::Keyspace;
 use link::{Link, refused};
 use marks::Marks;
 use proto::{
@@ -58,8 +61,14 @@ impl Drop for Etcd {
 }
 
 impl Etcd {
-    /// Finds a member that answers, within the patience of `options`.
+    /// Finds a member that answers, within the patience of `options`. Refuses an etcd that holds half a state.
     pub async fn open(options: EtcdOptions) -> Result<Etcd, StoreError> {
+        let etcd = Etcd::open_whatever(options).await?;
+        etcd.inner.check_whole().await?;
+        Ok(etcd)
+    }
+
+    async fn open_whatever(options: EtcdOptions) -> Result<Etcd, StoreError> {
         let inner = Arc::new(Inner {
             link: Link::new(&options)?,
             keys: Keyspace::new(&options.prefix),
@@ -68,7 +77,7 @@ impl Etcd {
             txn_ops_max: options.txn_ops_max,
             request_bytes_max: options.request_bytes_max,
         });
-        inner.head().await?;
+        inner.read_ahead().await?;
         let upkeep = options.compact_every.map(|every| tokio::spawn(upkeep::run(Arc::downgrade(&inner), every)));
         Ok(Etcd { inner, upkeep: upkeep.map(|task| task.abort_handle()) })
     }
@@ -78,33 +87,32 @@ impl Etcd {
         self.inner.link.health()
     }
 
-    /// Writes down whose data these are unless that stands there already; what stands there then.
-    pub async fn own(&self, owner: &str) -> Result<String, StoreError> {
-        let key = self.inner.keys.beside(OWNER);
-        let put = PutRequest { key, value: owner.as_bytes().to_vec(), lease: 0 };
-        let found = self.inner.put_if_absent("reading from etcd whose data it holds", put).await?;
-        Ok(found.map_or_else(|| owner.to_owned(), |kv| String::from_utf8_lossy(&kv.value).into_owned()))
-    }
-
-    /// Takes what only one process may have at a time, under the name `name`, for a holder that others are told of.
-    /// Where somebody has it, waits for as long as a dead holder's claim would last.
-    pub async fn claim(&self, name: &str, holder: &str) -> Result<Claimed, StoreError> {
-        claim::take(&self.inner, name, holder).await
+    /// Takes what only one process may have at a time, as the key `key` with the value `holder`, for as long as this
+    /// process lives. Waits for as long as somebody else has it.
+    pub async fn claim(&self, key: &str, holder: &str) -> Result<Claim, StoreError> {
+        let claim = claim::take(&self.inner, key, holder).await?;
+        // Who restores looks for claims after it has put its marker: one of both sees the other.
+        if let Err(error) = self.inner.check_whole().await {
+            claim.release().await?;
+            return Err(error);
+        }
+        Ok(claim)
     }
 }
 
 impl Inner {
     /// Puts a key that is absent, else gives what it has. (Twice is as good as once: the second finds the first's.)
+    /// Nothing is put into a state that a restore has brought since.
     async fn put_if_absent(&self, attempted: &str, put: PutRequest) -> Result<Option<proto::KeyValue>, StoreError> {
         let range = RangeRequest { key: put.key.clone(), ..RangeRequest::default() };
         let request = TxnRequest {
-            compare: vec![Compare::modified_at(put.key.clone(), 0)],
+            compare: vec![Compare::modified_at(put.key.clone(), 0), self.keys.same_state()],
             success: vec![Request::Put(put).into()],
             failure: vec![Request::Range(range).into()],
         };
         match self.link.repeat::<_, TxnResponse>(attempted, TXN, &request).await? {
             Ok(answer) if answer.succeeded => Ok(None),
-            Ok(answer) => Ok(answer.kvs().next()),
+            Ok(answer) => answer.kvs().next().map(Some).ok_or_else(restore::replaced),
             Err(status) => Err(refused(attempted, &status)),
         }
     }
@@ -113,7 +121,8 @@ impl Inner {
 impl Inner {
     async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
         let attempted = "compacting etcd";
-        let request = CompactionRequest { revision: theirs(revision) };
+        let Some(theirs) = self.keys.theirs(revision) else { return Ok(()) };
+        let request = CompactionRequest { revision: theirs };
         match self.link.repeat::<_, CompactionResponse>(attempted, COMPACT, &request).await? {
             Ok(_) => Ok(()),
             Err(status) if read::compacted_already(&status) => Ok(()),

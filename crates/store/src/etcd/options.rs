@@ -29,8 +29,8 @@ pub struct EtcdOptions {
     pub patience: Duration,
     /// How often history older than one such period is forgotten. `None`: never by this process.
     pub compact_every: Option<Duration>,
-    /// How long a dead process's claim lasts, in whole seconds: longer than an election of etcd's, in which nothing is
-    /// renewed.
+    /// How long a dead process's claim lasts, in whole seconds. (etcd grants two at least, by its default election
+    /// time, and forgets no claim while it elects a leader.)
     pub claim_lasts: Duration,
     /// What the members allow (`--max-txn-ops`).
     pub txn_ops_max: usize,
@@ -46,7 +46,7 @@ impl Default for EtcdOptions {
             prefix: "/sampan".to_owned(),
             patience: Duration::from_secs(15),
             compact_every: Some(Duration::from_secs(300)),
-            claim_lasts: Duration::from_secs(15),
+            claim_lasts: Duration::from_secs(2),
             txn_ops_max: 128,
             request_bytes_max: 3 << 19,
         }

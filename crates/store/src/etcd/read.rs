@@ -3,10 +3,10 @@
 //! Invariant: a long range is asked for in pages of one revision, so that no answer is larger than a page.
 
 use super::Inner;
-use super::keyspace::{HEAD, ours, theirs};
+use super::keyspace::HEAD;
 use super::link::refused;
 use super::proto::{self, RANGE, RangeRequest, RangeResponse, Request, TXN, TxnRequest, TxnResponse};
-use super::watch;
+use super::{restore, watch};
 use crate::{KeyValue, Range, Revision, StoreError};
 use tonic::{Code, Status};
 
@@ -20,20 +20,30 @@ const FUTURE: &str = "required revision is a future revision";
 impl Inner {
     /// The newest commit's revision.
     pub(super) async fn head(&self) -> Result<Revision, StoreError> {
-        Ok(self.head_at(0).await?.map_or(Revision(0), |kv| ours(kv.mod_revision)))
+        Ok(self.head_at(0).await?.map_or(self.keys.ours(0), |kv| self.keys.ours(kv.mod_revision)))
     }
 
     /// The key that every commit writes, as it was at etcd's revision `at` (0: now).
     pub(super) async fn head_at(&self, at: i64) -> Result<Option<proto::KeyValue>, StoreError> {
-        let request = RangeRequest { key: self.keys.beside(HEAD), revision: at, ..RangeRequest::default() };
-        let answer: RangeResponse = self.ask_at("reading the newest revision from etcd", &request).await?;
+        self.beside_at(HEAD, at).await
+    }
+
+    /// A key beside the data, likewise.
+    pub(super) async fn beside_at(&self, name: &str, at: i64) -> Result<Option<proto::KeyValue>, StoreError> {
+        let request = RangeRequest { key: self.keys.beside(name), revision: at, ..RangeRequest::default() };
+        let answer = self.ask_at(&format!("reading {name} from etcd"), &request).await?;
+        Ok(answer.kvs.into_iter().next())
+    }
+
+    /// A key of the data as etcd has it.
+    pub(super) async fn stands(&self, key: &str) -> Result<Option<proto::KeyValue>, StoreError> {
+        let request = RangeRequest { key: self.keys.data(key), ..RangeRequest::default() };
+        let answer = self.ask_at("reading a key from etcd", &request).await?;
         Ok(answer.kvs.into_iter().next())
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<KeyValue>, StoreError> {
-        let request = RangeRequest { key: self.keys.data(key), ..RangeRequest::default() };
-        let answer = self.ask_at("reading a key from etcd", &request).await?;
-        answer.kvs.into_iter().next().map(|kv| self.keys.key_value(kv)).transpose()
+        self.stands(key).await?.map(|kv| self.keys.key_value(kv)).transpose()
     }
 
     pub(super) async fn range(
@@ -44,7 +54,8 @@ impl Inner {
         at: Option<Revision>,
     ) -> Result<Range, StoreError> {
         let mut next = self.first_key(prefix, after);
-        let (mut items, mut revision, mut pinned) = (Vec::new(), at, at.map(theirs));
+        let pinned = at.map(|at| self.keys.kept(at)).transpose()?;
+        let (mut items, mut revision, mut pinned) = (Vec::new(), at, pinned);
         loop {
             let page = if limit == 0 { PAGE_KEYS } else { PAGE_KEYS.min(limit - items.len()) };
             let request = RangeRequest {
@@ -78,11 +89,14 @@ impl Inner {
         let attempted = "reading a range from etcd";
         let head = RangeRequest { key: self.keys.beside(HEAD), ..RangeRequest::default() };
         let success = vec![Request::Range(range).into(), Request::Range(head).into()];
-        let request = TxnRequest { success, ..TxnRequest::default() };
+        let request = TxnRequest { compare: vec![self.keys.same_state()], success, failure: Vec::new() };
         let answer: TxnResponse = match self.link.repeat(attempted, TXN, &request).await? {
             Ok(answer) => answer,
             Err(status) => return Err(refused(attempted, &status)),
         };
+        if !answer.succeeded {
+            return Err(restore::replaced());
+        }
         let seen = answer.header.unwrap_or_default().revision;
         self.link.saw(seen);
         let mut ranges = answer.responses.into_iter().filter_map(|response| response.range);
@@ -90,7 +104,7 @@ impl Inner {
             let reason = "a transaction of two reads was not answered by two".to_owned();
             return Err(StoreError::Corrupt { attempted: attempted.to_owned(), reason });
         };
-        let head = head.kvs.first().map_or(Revision(0), |kv| ours(kv.mod_revision));
+        let head = head.kvs.first().map_or(self.keys.ours(0), |kv| self.keys.ours(kv.mod_revision));
         Ok((page, head, seen))
     }
 
@@ -104,19 +118,19 @@ impl Inner {
     }
 
     /// One range request, with refusals that name a revision in the store's words.
-    async fn ask_at(&self, attempted: &str, request: &RangeRequest) -> Result<RangeResponse, StoreError> {
+    pub(super) async fn ask_at(&self, attempted: &str, request: &RangeRequest) -> Result<RangeResponse, StoreError> {
         match self.link.repeat::<_, RangeResponse>(attempted, RANGE, request).await? {
             Ok(answer) => {
                 self.link.saw(answer.header.unwrap_or_default().revision);
                 Ok(answer)
             }
-            Err(status) => Err(self.about_revision(attempted, &status, ours(request.revision)).await),
+            Err(status) => Err(self.about_revision(attempted, &status, self.keys.ours(request.revision)).await),
         }
     }
 
     /// Refuses a revision whose history is not whole, or that has not happened.
     pub(super) async fn check_kept(&self, after: Revision) -> Result<(), StoreError> {
-        self.head_at(theirs(after)).await.map(drop)
+        self.head_at(self.keys.kept(after)?).await.map(drop)
     }
 
     /// What a refusal means of a call that named the revision `asked`.

@@ -4,7 +4,7 @@
 //! that all of them saw a period ago; the others wait for the next.
 
 use super::Inner;
-use super::keyspace::{COMPACTED, ours};
+use super::keyspace::COMPACTED;
 use super::link::refused;
 use super::proto::{Compare, PutRequest, RangeRequest, Request, TXN, TxnRequest, TxnResponse};
 use crate::{Revision, StoreError};
@@ -65,7 +65,7 @@ impl Upkeep {
         }
         let seen = answer.kvs().next();
         self.mark = seen.map_or(0, |kv| kv.mod_revision);
-        tracing::trace!(mark = %ours(self.mark), "another process compacts");
+        tracing::trace!(mark = %inner.keys.ours(self.mark), "another process compacts");
         Ok(false)
     }
 }

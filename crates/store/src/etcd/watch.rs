@@ -6,7 +6,6 @@
 //! long as it takes. Events wait here only until their revision is whole.
 
 use super::Inner;
-use super::keyspace::{ours, theirs};
 use super::link::{Backoff, Client, refused, unanswered};
 use super::proto::{WATCH, WatchCreateRequest, WatchRequest, WatchResponse};
 use crate::{Event, Revision, StoreError, Watch};
@@ -35,6 +34,8 @@ pub(super) struct EtcdWatch {
     stream: Option<Answers>,
     /// Events of a revision whose rest is still to come.
     pending: Vec<Event>,
+    /// Events to be given out.
+    ready: Vec<Event>,
     /// Grows until events come again.
     backoff: Backoff,
 }
@@ -47,6 +48,7 @@ pub(super) async fn open(inner: &Arc<Inner>, prefix: &str, after: Revision) -> R
         after,
         stream: None,
         pending: Vec::new(),
+        ready: Vec::new(),
         backoff: Backoff::until(inner.link.patience()),
     };
     while let Err(status) = watch.connect().await {
@@ -64,17 +66,25 @@ pub(super) async fn open(inner: &Arc<Inner>, prefix: &str, after: Revision) -> R
 impl Watch for EtcdWatch {
     async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
         loop {
+            if !self.ready.is_empty() {
+                self.check_state().await?;
+                return Ok(std::mem::take(&mut self.ready));
+            }
             let Some(stream) = &mut self.stream else {
                 self.reconnect().await?;
                 continue;
             };
             match stream.message().await {
-                Ok(Some(answer)) => {
-                    let events = self.take(answer)?;
-                    if !events.is_empty() {
-                        return Ok(events);
+                Ok(Some(answer)) => match self.take(answer) {
+                    Ok(events) => self.ready = events,
+                    Err(error) => {
+                        if matches!(error, StoreError::Compacted { .. }) {
+                            // A restore compacts what was before it: whoever slept through that reads nothing anew.
+                            self.check_whole().await?;
+                        }
+                        return Err(error);
                     }
-                }
+                },
                 Ok(None) => self.lost("the stream ended"),
                 Err(status) if denied(&status) => return Err(refused(ATTEMPTED, &status)),
                 Err(status) => self.lost(status.message()),
@@ -90,7 +100,8 @@ impl EtcdWatch {
         let create = WatchCreateRequest {
             key: self.inner.keys.data(&self.prefix),
             range_end: self.inner.keys.end(&self.prefix),
-            start_revision: theirs(self.after).saturating_add(1),
+            // A watch begins where the state is kept, so that there is a revision of etcd's.
+            start_revision: self.inner.keys.theirs(self.after).unwrap_or_default().saturating_add(1),
             prev_kv: true,
             fragment: true,
         };
@@ -115,6 +126,26 @@ impl EtcdWatch {
         }
     }
 
+    /// A revision with more events than a transaction has operations is no commit: a restore has taken everything away,
+    /// and whoever slept through it must not take that for the end of all objects.
+    async fn check_state(&mut self) -> Result<(), StoreError> {
+        let most = self.ready.chunk_by(|a, b| a.revision == b.revision).map(<[Event]>::len).max();
+        if most.is_none_or(|most| most <= self.inner.txn_ops_max) {
+            return Ok(());
+        }
+        self.check_whole().await
+    }
+
+    /// As the store's own, asked until there is an answer.
+    async fn check_whole(&mut self) -> Result<(), StoreError> {
+        loop {
+            match self.inner.check_whole().await {
+                Err(StoreError::Io { .. }) => self.backoff.wait().await,
+                checked => return checked,
+            }
+        }
+    }
+
     fn lost(&mut self, reason: &str) {
         tracing::warn!(after = %self.after, reason, "a watch of etcd is opened anew");
         self.stream = None;
@@ -124,7 +155,10 @@ impl EtcdWatch {
     /// The whole revisions that an answer completes.
     fn take(&mut self, answer: WatchResponse) -> Result<Vec<Event>, StoreError> {
         if answer.compact_revision > 0 {
-            return Err(StoreError::Compacted { asked: self.after, oldest: ours(answer.compact_revision) });
+            return Err(StoreError::Compacted {
+                asked: self.after,
+                oldest: self.inner.keys.ours(answer.compact_revision),
+            });
         }
         if answer.canceled {
             if answer.cancel_reason.contains("permission denied") {
@@ -197,8 +231,8 @@ fn denied(status: &Status) -> bool {
 /// The oldest revision that is kept, where `asked` is known not to be: only a watch is told it.
 pub(super) async fn oldest(inner: &Inner, asked: Revision) -> Result<Revision, StoreError> {
     let key = inner.keys.beside(super::keyspace::HEAD);
-    let found = look_through(inner, key, theirs(asked), |answer| {
-        (answer.compact_revision > 0).then(|| ours(answer.compact_revision))
+    let found = look_through(inner, key, inner.keys.kept(asked)?, |answer| {
+        (answer.compact_revision > 0).then(|| inner.keys.ours(answer.compact_revision))
     });
     found.await
 }
@@ -214,14 +248,14 @@ pub(super) async fn find_value(
     let found = look_through(inner, key, before + 1, |answer| {
         for kv in answer.events.iter().filter_map(|event| event.kv.as_ref()) {
             if kv.value == value {
-                return Some(Ok(Some(ours(kv.mod_revision))));
+                return Some(Ok(Some(inner.keys.ours(kv.mod_revision))));
             }
             if kv.mod_revision >= until {
                 return Some(Ok(None));
             }
         }
-        let oldest = ours(answer.compact_revision);
-        (answer.compact_revision > 0).then_some(Err(StoreError::Compacted { asked: ours(before), oldest }))
+        let oldest = inner.keys.ours(answer.compact_revision);
+        (answer.compact_revision > 0).then_some(Err(StoreError::Compacted { asked: inner.keys.ours(before), oldest }))
     });
     found.await?
 }

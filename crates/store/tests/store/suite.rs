@@ -7,17 +7,31 @@ use store::{Event, Expect, Key, KeyValue, Op, Outcome, Range, Revision, Store, S
 
 /// Runs every case on stores that `$make` makes: `async fn() -> (impl Store, guard that keeps it alive)`.
 macro_rules! conformance {
-    ($make:path: $($case:ident),* $(,)?) => {
-        $(#[tokio::test]
-        async fn $case() {
-            let (store, _guard) = $make().await;
-            $crate::suite::$case(&store).await;
-        })*
+    ($make:path) => {
+        conformance!(@each $make:
+            revisions_begin_at_one_and_are_dense,
+            a_key_keeps_when_it_was_created_until_it_is_deleted,
+            a_failed_check_changes_nothing_and_shows_the_states,
+            a_transaction_happens_whole_or_not_at_all,
+            what_changes_nothing_takes_no_revision,
+            ranges_are_ordered_pages_of_a_prefix,
+            an_old_revision_reads_as_it_was,
+            pages_of_one_list_agree_while_others_write,
+            a_watch_gives_every_event_after_its_revision,
+            a_watch_waits_for_what_comes,
+            events_of_a_revision_come_in_one_batch,
+            large_revisions_come_whole,
+            a_slow_watch_still_gets_everything,
+            the_future_is_refused,
+            compaction_forgets_what_was_before,
+            a_watch_that_missed_nothing_outlives_compaction,
+            large_and_empty_values_and_odd_keys_are_kept,
+        );
     };
-    // A maker that gives `None` where its engine is not to be had, and says so.
-    ($make:path, where it is installed: $($case:ident),* $(,)?) => {
+    (@each $make:path: $($case:ident),* $(,)?) => {
         $(#[tokio::test]
         async fn $case() {
+            // `None` where the engine is not to be had; its maker says so.
             let Some((store, _guard)) = $make().await else { return };
             $crate::suite::$case(&store).await;
         })*

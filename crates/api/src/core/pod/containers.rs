@@ -11,6 +11,8 @@ use k8s_openapi::api::core::v1::{
 
 const PULL_POLICIES: &[&str] = &["Always", "IfNotPresent", "Never"];
 const MESSAGE_POLICIES: &[&str] = &["File", "FallbackToLogsOnError"];
+const RESTART_RULES_MAX: usize = 20;
+const EXIT_CODES_MAX: usize = 255;
 const NOT_FOR_EPHEMERAL: &str = "cannot be set for an Ephemeral Container";
 
 /// What a container's validation needs to know of its pod.
@@ -20,6 +22,8 @@ struct Around<'a> {
     restart_policy: &'a str,
     grace_seconds: Option<i64>,
     host_users: bool,
+    /// The operating system that the pod says it is for.
+    system: &'a str,
 }
 
 /// All containers of a pod spec.
@@ -30,6 +34,7 @@ pub(super) fn validate(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
         restart_policy: spec.restart_policy.as_deref().unwrap_or_default(),
         grace_seconds: spec.termination_grace_period_seconds,
         host_users: spec.host_users != Some(false),
+        system: spec.os.as_ref().map(|os| os.name.as_str()).unwrap_or_default(),
     };
     regular(errors, &path.child("containers"), &spec.containers, &around);
     let init = spec.init_containers.as_deref().unwrap_or_default();
@@ -48,11 +53,40 @@ fn regular(errors: &mut Errors, path: &FieldPath, containers: &[Container], arou
         if containers[..index].iter().any(|other| other.name == container.name) {
             errors.push(FieldError::duplicate(path.child("name"), &container.name));
         }
-        probes::of_container(errors, &path, container, around.grace_seconds);
-        let policies = &["Always", "Never", "OnFailure"];
-        check::supported_if_set(errors, &path.child("restartPolicy"), container.restart_policy.as_deref(), policies);
+        probes::of_container(errors, &path, container, around.grace_seconds, around.system);
+        restart_policy(errors, &path, container);
     }
     host_ports(errors, path, containers);
+}
+
+/// Rules are exceptions from a policy of the container's own; the pod's is not taken for it.
+fn restart_policy(errors: &mut Errors, path: &FieldPath, container: &Container) {
+    let policy_path = path.child("restartPolicy");
+    let policies = &["Always", "Never", "OnFailure"];
+    check::supported_if_set(errors, &policy_path, container.restart_policy.as_deref(), policies);
+    let rules = container.restart_policy_rules.as_deref().unwrap_or_default();
+    if container.restart_policy.is_none() && !rules.is_empty() {
+        errors.push(FieldError::required(policy_path, "must specify restartPolicy when restart rules are used"));
+    }
+    let path = path.child("restartPolicyRules");
+    if rules.len() > RESTART_RULES_MAX {
+        errors.push(FieldError::too_many(path.clone(), rules.len(), RESTART_RULES_MAX));
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        let path = path.index(index);
+        let actions = &["Restart", "RestartAllContainers"];
+        check::supported_if_set(errors, &path.child("action"), Some(&rule.action), actions);
+        let path = path.child("exitCodes");
+        let Some(codes) = &rule.exit_codes else {
+            errors.push(FieldError::required(path, "must be specified"));
+            continue;
+        };
+        check::supported_if_set(errors, &path.child("operator"), Some(&codes.operator), &["In", "NotIn"]);
+        let values = codes.values.as_ref().map_or(0, Vec::len);
+        if values > EXIT_CODES_MAX {
+            errors.push(FieldError::too_many(path.child("values"), values, EXIT_CODES_MAX));
+        }
+    }
 }
 
 fn init_containers(
@@ -69,11 +103,10 @@ fn init_containers(
         if taken.into_iter().any(|other| other.name == container.name) {
             errors.push(FieldError::duplicate(at.child("name"), &container.name));
         }
-        let policies = &["Always", "Never", "OnFailure"];
-        check::supported_if_set(errors, &at.child("restartPolicy"), container.restart_policy.as_deref(), policies);
+        restart_policy(errors, &at, container);
         host_ports(errors, path, std::slice::from_ref(container));
         if super::qos::is_sidecar(container) {
-            probes::of_container(errors, &at, container, around.grace_seconds);
+            probes::of_container(errors, &at, container, around.grace_seconds, around.system);
             continue;
         }
         for (field, set) in [
@@ -161,7 +194,7 @@ fn common(errors: &mut Errors, path: &FieldPath, container: &Container, around: 
     let policy = container.termination_message_policy.as_deref();
     check::supported(errors, &path.child("terminationMessagePolicy"), policy, MESSAGE_POLICIES);
     ports(errors, &path.child("ports"), container.ports.as_deref().unwrap_or_default());
-    environment::variables(errors, &path.child("env"), container.env.as_deref().unwrap_or_default());
+    environment::variables(errors, &path.child("env"), container.env.as_deref().unwrap_or_default(), around.volumes);
     environment::sources(errors, &path.child("envFrom"), container.env_from.as_deref().unwrap_or_default());
     mounts(errors, &path.child("volumeMounts"), container, around.volumes);
     devices(errors, &path.child("volumeDevices"), container, around.volumes);

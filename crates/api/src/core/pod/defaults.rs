@@ -6,14 +6,17 @@
 use crate::core::resources::ResourceList;
 use crate::quantity::Quantity;
 use k8s_openapi::api::core::v1::{
-    Container, EnvVar, EphemeralContainer, HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector, Pod,
-    PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements, Volume,
+    AzureDiskVolumeSource, Container, EnvVar, EphemeralContainer, HTTPGetAction, Lifecycle, LifecycleHandler,
+    ObjectFieldSelector, PersistentVolumeSpec, Pod, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource,
+    ResourceRequirements, Volume,
 };
 
+const ISCSI_INTERFACE: &str = "default";
 /// `rw-r--r--`, the mode of files made of ConfigMaps, Secrets and fields.
 const FILE_MODE: i32 = 0o644;
 const GRACE_SECONDS: i64 = 30;
 const TOKEN_SECONDS: i64 = 3600;
+const CERTIFICATE_SECONDS: i32 = 86_400;
 
 fn set<T>(field: &mut Option<T>, value: impl Into<T>) {
     if field.is_none() {
@@ -158,6 +161,23 @@ fn http_get(action: &mut HTTPGetAction) {
     set_text(&mut action.scheme, "HTTP");
 }
 
+/// What storage outside the cluster is asked for, if nothing else is said: pods and PersistentVolumes name it in types of
+/// their own, with the same fields.
+macro_rules! outside_volume {
+    ($volume:expr) => {{
+        if let Some(iscsi) = &mut $volume.iscsi {
+            set_text(&mut iscsi.iscsi_interface, ISCSI_INTERFACE);
+        }
+        if let Some(rbd) = &mut $volume.rbd {
+            self::rbd(&mut rbd.pool, &mut rbd.user, &mut rbd.keyring);
+        }
+        $volume.azure_disk.as_mut().map(azure_disk);
+        if let Some(scale_io) = &mut $volume.scale_io {
+            self::scale_io(&mut scale_io.storage_mode, &mut scale_io.fs_type);
+        }
+    }};
+}
+
 fn volume(volume: &mut Volume) {
     if super::volumes::sources(volume).is_empty() {
         volume.empty_dir = Some(Default::default());
@@ -182,6 +202,31 @@ fn volume(volume: &mut Volume) {
         set_text(&mut claim.spec.volume_mode, "Filesystem");
     }
     volume.projected.as_mut().map(projected);
+    outside_volume!(volume);
+}
+
+pub(crate) fn persistent_volume(volume: &mut PersistentVolumeSpec) {
+    outside_volume!(volume);
+}
+
+fn rbd(pool: &mut Option<String>, user: &mut Option<String>, keyring: &mut Option<String>) {
+    for (field, value) in [(pool, "rbd"), (user, "admin"), (keyring, "/etc/ceph/keyring")] {
+        set_text(field, value);
+    }
+}
+
+fn azure_disk(disk: &mut AzureDiskVolumeSource) {
+    for (field, value) in
+        [(&mut disk.caching_mode, "ReadWrite"), (&mut disk.kind, "Shared"), (&mut disk.fs_type, "ext4")]
+    {
+        set(field, value);
+    }
+    set(&mut disk.read_only, false);
+}
+
+fn scale_io(storage_mode: &mut Option<String>, fs_type: &mut Option<String>) {
+    set_text(storage_mode, "ThinProvisioned");
+    set_text(fs_type, "xfs");
 }
 
 fn projected(volume: &mut ProjectedVolumeSource) {
@@ -189,6 +234,9 @@ fn projected(volume: &mut ProjectedVolumeSource) {
     for source in volume.sources.iter_mut().flatten() {
         if let Some(token) = &mut source.service_account_token {
             set(&mut token.expiration_seconds, TOKEN_SECONDS);
+        }
+        if let Some(certificate) = &mut source.pod_certificate {
+            set(&mut certificate.max_expiration_seconds, CERTIFICATE_SECONDS);
         }
         let files = source.downward_api.iter_mut().flat_map(|downward| downward.items.iter_mut().flatten());
         files.filter_map(|file| file.field_ref.as_mut()).for_each(field_ref);

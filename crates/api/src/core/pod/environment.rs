@@ -1,10 +1,13 @@
 //! Whether a container's environment, and what refers to fields and resources of its pod, makes sense.
 
+use super::volumes::unreserved_path;
 use crate::check::{self, Errors};
 use crate::field::{FieldError, FieldPath};
 use crate::labels;
 use crate::quantity::Quantity;
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, ResourceFieldSelector};
+use k8s_openapi::api::core::v1::{
+    EnvFromSource, EnvVar, EnvVarSource, FileKeySelector, ObjectFieldSelector, ResourceFieldSelector, Volume,
+};
 
 const FIELDS: &[&str] = &[
     "metadata.name",
@@ -30,7 +33,7 @@ const RESOURCES: &[&str] = &[
 ];
 const DIVISORS: &[&str] = &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
 
-pub(super) fn variables(errors: &mut Errors, path: &FieldPath, variables: &[EnvVar]) {
+pub(super) fn variables(errors: &mut Errors, path: &FieldPath, variables: &[EnvVar], volumes: &[Volume]) {
     for (index, variable) in variables.iter().enumerate() {
         let path = path.index(index);
         if variable.name.is_empty() {
@@ -40,7 +43,11 @@ pub(super) fn variables(errors: &mut Errors, path: &FieldPath, variables: &[EnvV
             check::each(errors, &path.child("name"), &variable.name, complaints);
         }
         if let Some(source) = &variable.value_from {
-            value_from(errors, &path.child("valueFrom"), source, variable.value.as_deref().unwrap_or_default());
+            let path = path.child("valueFrom");
+            value_from(errors, &path, source, variable.value.as_deref().unwrap_or_default());
+            if let Some(selector) = &source.file_key_ref {
+                file_key_ref(errors, &path.child("fileKeyRef"), selector, volumes);
+            }
         }
     }
 }
@@ -73,6 +80,30 @@ fn value_from(errors: &mut Errors, path: &FieldPath, source: &EnvVarSource, valu
         _ => "may not have more than one field specified at a time",
     };
     errors.push(FieldError::invalid(path.clone(), "", detail));
+}
+
+/// A line of a file that another container of the pod has written, into a volume that is empty at first.
+fn file_key_ref(errors: &mut Errors, path: &FieldPath, selector: &FileKeySelector, volumes: &[Volume]) {
+    if selector.key.is_empty() {
+        errors.push(FieldError::required(path.child("key"), ""));
+    } else {
+        check::each(errors, &path.child("key"), &selector.key, labels::environment_name(&selector.key));
+    }
+    let at = path.child("volumeName");
+    match volumes.iter().find(|volume| volume.name == selector.volume_name) {
+        _ if selector.volume_name.is_empty() => errors.push(FieldError::required(at, "")),
+        None => errors.push(FieldError::not_found(at, &selector.volume_name)),
+        Some(volume) if volume.empty_dir.is_none() => {
+            let detail = "referenced volume must be of type emptyDir";
+            errors.push(FieldError::invalid(at, &selector.volume_name, detail));
+        }
+        Some(_) => {}
+    }
+    if selector.path.is_empty() {
+        errors.push(FieldError::required(path.child("path"), ""));
+    } else {
+        unreserved_path(errors, &path.child("path"), &selector.path);
+    }
 }
 
 fn key_ref(errors: &mut Errors, path: &FieldPath, name: &str, key: &str) {

@@ -3,17 +3,22 @@
 //! What holds for every pod spec, wherever it stands, is here as well; the controllers' kinds use it for their
 //! templates.
 
+mod annotations;
 mod containers;
 pub(crate) mod defaults;
 mod environment;
+pub(crate) mod outside_volumes;
 mod probes;
+mod projected;
 mod qos;
 pub(crate) mod scheduling;
 mod security;
 mod status_columns;
+mod system;
 mod update;
 pub(crate) mod validate;
-mod volumes;
+pub(crate) mod volumes;
+mod windows;
 
 pub use qos::{container_limits, container_requests, is_sidecar, qos_class};
 

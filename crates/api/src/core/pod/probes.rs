@@ -8,6 +8,49 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+/// Linux's signals with names of their own.
+const SIGNALS: &[&str] = &[
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGIOT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPOLL",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGRTMAX",
+    "SIGRTMIN",
+    "SIGSEGV",
+    "SIGSTKFLT",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
+    "SIGXFSZ",
+];
+/// The signals without names are counted from either end: `SIGRTMIN+15`, `SIGRTMAX-14`.
+const REAL_TIME_UP_MAX: u8 = 15;
+const REAL_TIME_DOWN_MAX: u8 = 14;
+
 /// What a probe or a hook does; each has exactly one.
 enum Action<'a> {
     Exec(&'a ExecAction),
@@ -30,13 +73,22 @@ impl Action<'_> {
 }
 
 /// The hooks and probes of a container that may have them.
-pub(super) fn of_container(errors: &mut Errors, path: &FieldPath, container: &Container, grace_seconds: Option<i64>) {
+pub(super) fn of_container(
+    errors: &mut Errors,
+    path: &FieldPath,
+    container: &Container,
+    grace_seconds: Option<i64>,
+    system: &str,
+) {
     if let Some(lifecycle) = &container.lifecycle {
         let path = path.child("lifecycle");
         for (name, hook) in [("postStart", &lifecycle.post_start), ("preStop", &lifecycle.pre_stop)] {
             if let Some(hook) = hook {
                 actions(errors, &path.child(name), &of_hook(hook), grace_seconds);
             }
+        }
+        if let Some(signal) = &lifecycle.stop_signal {
+            stop_signal(errors, &path.child("stopSignal"), signal, system);
         }
     }
     if let Some(probe) = &container.liveness_probe {
@@ -56,6 +108,29 @@ pub(super) fn of_container(errors: &mut Errors, path: &FieldPath, container: &Co
         let path = path.child("startupProbe");
         common(errors, &path, probe);
         one_success(errors, &path, probe);
+    }
+}
+
+/// Signals are the operating system's, so that a pod has to say which it is for.
+fn stop_signal(errors: &mut Errors, path: &FieldPath, signal: &str, system: &str) {
+    let known: &[&str] = match system {
+        "linux" => SIGNALS,
+        "windows" => &["SIGKILL", "SIGTERM"],
+        "" => {
+            let detail = "may not be set for containers with empty `spec.os.name`";
+            errors.push(FieldError::forbidden(path.clone(), detail));
+            return;
+        }
+        _ => return,
+    };
+    let offset = |name: &str, sign: char| {
+        let number = signal.strip_prefix(name)?.strip_prefix(sign)?;
+        (!number.starts_with('0')).then(|| number.parse::<u8>().ok()).flatten()
+    };
+    let real_time = offset("SIGRTMIN", '+').is_some_and(|number| number <= REAL_TIME_UP_MAX)
+        || offset("SIGRTMAX", '-').is_some_and(|number| number <= REAL_TIME_DOWN_MAX);
+    if !(system == "linux" && real_time) {
+        check::supported_if_set(errors, path, Some(signal), known);
     }
 }
 

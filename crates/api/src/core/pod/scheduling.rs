@@ -32,7 +32,7 @@ pub(super) fn validate(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
     tolerations(errors, &path.child("tolerations"), spec.tolerations.as_deref().unwrap_or_default());
 }
 
-pub(super) fn tolerations(errors: &mut Errors, path: &FieldPath, tolerations: &[Toleration]) {
+pub(crate) fn tolerations(errors: &mut Errors, path: &FieldPath, tolerations: &[Toleration]) {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     for (index, toleration) in tolerations.iter().enumerate() {
         let path = path.index(index);
@@ -59,7 +59,8 @@ pub(super) fn tolerations(errors: &mut Errors, path: &FieldPath, tolerations: &[
                 let detail = "value must be empty when `operator` is 'Exists'";
                 errors.push(FieldError::invalid(path.child("operator"), &value, detail));
             }
-            "Gt" | "Lt" if value.parse::<i64>().is_err() => {
+            // Nothing that a reader could take for another number: no leading zeros, no plus.
+            "Gt" | "Lt" if !value.parse::<i64>().is_ok_and(|number| number.to_string() == *value) => {
                 let detail = "value must be an integer when `operator` is 'Gt' or 'Lt'";
                 errors.push(FieldError::invalid(path.child("value"), &value, detail));
             }

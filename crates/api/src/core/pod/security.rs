@@ -1,12 +1,11 @@
 //! Whether what a pod and its containers may do on the node makes sense.
 
 use super::volumes::local_path;
+use super::windows;
 use crate::check::{self, Errors};
 use crate::field::{FieldError, FieldPath};
 use crate::labels;
-use k8s_openapi::api::core::v1::{
-    AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, WindowsSecurityContextOptions,
-};
+use k8s_openapi::api::core::v1::{AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext};
 
 const PROFILES: &[&str] = &["Localhost", "RuntimeDefault", "Unconfined"];
 /// `PATH_MAX` without its closing zero.
@@ -36,7 +35,7 @@ pub(super) fn of_container(errors: &mut Errors, path: &FieldPath, context: &Secu
         }
     }
     app_armor(errors, &path.child("appArmorProfile"), context.app_armor_profile.as_ref());
-    not_windows(errors, &path.child("windowsOptions"), context.windows_options.as_ref());
+    windows::options(errors, &path.child("windowsOptions"), context.windows_options.as_ref());
 }
 
 /// The pod's own security context and what depends on the node's namespaces.
@@ -44,19 +43,13 @@ pub(super) fn of_pod(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
     if let Some(context) = &spec.security_context {
         pod_context(errors, &path.child("securityContext"), context, spec);
     }
+    windows::host_processes(errors, path, spec);
     if spec.host_users == Some(false) {
         for (field, set) in [("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)]
         {
             if set == Some(true) {
                 errors.push(FieldError::forbidden(path.child(field), "when `pod.Spec.HostUsers` is false"));
             }
-        }
-    }
-    if let Some(os) = &spec.os {
-        if os.name.is_empty() {
-            errors.push(FieldError::required(path.child("os").child("name"), "cannot be empty"));
-        } else {
-            check::supported_if_set(errors, &path.child("os"), Some(&os.name), &["linux", "windows"]);
         }
     }
 }
@@ -78,7 +71,7 @@ fn pod_context(errors: &mut Errors, path: &FieldPath, context: &PodSecurityConte
     let policy = context.fs_group_change_policy.as_deref();
     check::supported_if_set(errors, &path.child("fsGroupChangePolicy"), policy, &["Always", "OnRootMismatch"]);
     seccomp(errors, &path.child("seccompProfile"), context.seccomp_profile.as_ref());
-    not_windows(errors, &path.child("windowsOptions"), context.windows_options.as_ref());
+    windows::options(errors, &path.child("windowsOptions"), context.windows_options.as_ref());
     app_armor(errors, &path.child("appArmorProfile"), context.app_armor_profile.as_ref());
     let policy = context.supplemental_groups_policy.as_deref();
     check::supported_if_set(errors, &path.child("supplementalGroupsPolicy"), policy, &["Merge", "Strict"]);
@@ -173,13 +166,5 @@ fn app_armor(errors: &mut Errors, path: &FieldPath, profile: Option<&AppArmorPro
             errors.push(FieldError::required(path.child("type"), detail));
         }
         (other, _) => check::supported_if_set(errors, &path.child("type"), Some(other), PROFILES),
-    }
-}
-
-/// Nodes run Linux: options of Windows are kept as written, but a privileged form of them is refused.
-fn not_windows(errors: &mut Errors, path: &FieldPath, options: Option<&WindowsSecurityContextOptions>) {
-    if options.is_some_and(|options| options.host_process == Some(true)) {
-        let detail = "hostProcess containers are disallowed by cluster policy";
-        errors.push(FieldError::forbidden(path.child("hostProcess"), detail));
     }
 }

@@ -1,7 +1,7 @@
 //! What may change in a pod once it is there.
 
+use super::annotations::{self, MIRROR};
 use super::scheduling;
-use super::validate::MIRROR;
 use crate::check::{self, Errors};
 use crate::field::{FieldError, FieldPath};
 use crate::labels;
@@ -16,7 +16,7 @@ const UPDATABLE: &str = "pod updates may not change fields other than `spec.cont
 
 /// Errors of a change through the pod itself.
 pub(super) fn pod(new: &Pod, old: &Pod) -> Errors {
-    let mut errors = mirror(new, old);
+    let mut errors = annotations::stay(new, old);
     let empty = PodSpec::default();
     let (new, old) = (new.spec.as_ref().unwrap_or(&empty), old.spec.as_ref().unwrap_or(&empty));
     let path = FieldPath::new("spec");
@@ -83,16 +83,6 @@ fn difference(new: &PodSpec, old: &PodSpec) -> String {
     let lines: Vec<String> =
         lines.map(|name| format!("-\t{name}: {}\n+\t{name}: {}", shown(old.get(name)), shown(new.get(name)))).collect();
     lines.join("\n")
-}
-
-fn mirror(new: &Pod, old: &Pod) -> Errors {
-    let of = |pod: &Pod| pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(MIRROR).cloned());
-    let detail = match (of(new), of(old)) {
-        (new, old) if new == old => return Errors::new(),
-        (_, Some(_)) => "may not remove or update mirror pod annotation",
-        (_, None) => "may not add mirror pod annotation",
-    };
-    vec![FieldError::forbidden(FieldPath::new("metadata").child("annotations").key(MIRROR), detail)]
 }
 
 /// The deadline may be set, and may come nearer. False: the rest is not worth checking.
@@ -188,7 +178,7 @@ fn narrowed(errors: &mut Errors, path: &FieldPath, new: Option<&NodeAffinity>, o
 
 /// Errors of a change of the status.
 pub(super) fn status(new: &Pod, old: &Pod) -> Errors {
-    let mut errors = mirror(new, old);
+    let mut errors = annotations::stay(new, old);
     let empty = PodStatus::default();
     let path = FieldPath::new("status");
     let (new_status, old_status) = (new.status.as_ref().unwrap_or(&empty), old.status.as_ref().unwrap_or(&empty));
@@ -221,16 +211,63 @@ pub(super) fn status(new: &Pod, old: &Pod) -> Errors {
         let (new, old) = (new.as_deref().unwrap_or_default(), old.as_deref().unwrap_or_default());
         stays_ended(&mut errors, &path.child(field), new, old, policy, &sidecar);
     }
-    for (index, ip) in new_status.pod_ips.iter().flatten().enumerate() {
-        check::ip(&mut errors, &path.child("podIPs").index(index), &ip.ip);
-    }
-    if let Some(first) = new_status.host_ips.as_ref().and_then(|ips| ips.first())
-        && new_status.host_ip.as_ref() != Some(&first.ip)
-    {
-        let path = path.child("hostIPs").index(0).child("ip");
-        errors.push(FieldError::invalid(path, &first.ip, "must be equal to `hostIP`"));
-    }
+    addresses(&mut errors, &path, new_status);
+    own_conditions(&mut errors, new_status);
+    claims(&mut errors, &path.child("resourceClaimStatuses"), new_status, &spec);
+    check::non_negative(&mut errors, path.child("observedGeneration"), new_status.observed_generation);
     errors
+}
+
+/// The addresses of the pod and of its node: at most one of each family, and the node's first one also by itself.
+fn addresses(errors: &mut Errors, path: &FieldPath, status: &PodStatus) {
+    let of_pod: Vec<&str> = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str()).collect();
+    let of_node: Vec<&str> = status.host_ips.iter().flatten().map(|ip| ip.ip.as_str()).collect();
+    if let Some(first) = of_node.first().filter(|first| status.host_ip.as_deref() != Some(first)) {
+        let path = path.child("hostIPs").index(0).child("ip");
+        errors.push(FieldError::invalid(path, first, "must be equal to `hostIP`"));
+    }
+    for (field, ips) in [("podIPs", of_pod), ("hostIPs", of_node)] {
+        let path = path.child(field);
+        for (index, ip) in ips.iter().enumerate() {
+            check::ip(errors, &path.index(index), ip);
+            if ips[..index].contains(ip) {
+                errors.push(FieldError::duplicate(path.index(index), &serde_json::json!({"ip": ip})));
+            }
+        }
+        let sixes = ips.iter().filter(|ip| ip.contains(':')).count();
+        if ips.len() > 2 || (ips.len() == 2 && sixes != 1) {
+            let shown: Vec<_> = ips.iter().map(|ip| serde_json::json!({"ip": ip})).collect();
+            let detail = "may specify no more than one IP for each IP family";
+            errors.push(FieldError::invalid(path, &shown, detail));
+        }
+    }
+}
+
+/// Conditions that are not Kubernetes' own have names like labels have. The path is upstream's.
+fn own_conditions(errors: &mut Errors, status: &PodStatus) {
+    let path = FieldPath::new("metadata").child("conditions");
+    for (index, condition) in status.conditions.iter().flatten().enumerate() {
+        if !matches!(condition.type_.as_str(), "PodScheduled" | "Ready" | "Initialized") {
+            check::label_key(errors, &path.index(index).child("Type"), &condition.type_);
+        }
+    }
+}
+
+fn claims(errors: &mut Errors, path: &FieldPath, status: &PodStatus, spec: &PodSpec) {
+    let statuses = status.resource_claim_statuses.as_deref().unwrap_or_default();
+    for (index, own) in statuses.iter().enumerate() {
+        let path = path.index(index).child("name");
+        if !spec.resource_claims.iter().flatten().any(|claim| claim.name == own.name) {
+            let detail = "must match the name of an entry in `spec.resourceClaims`";
+            errors.push(FieldError::invalid(path.clone(), &own.name, detail));
+        }
+        if statuses[..index].iter().any(|other| other.name == own.name) {
+            errors.push(FieldError::duplicate(path.clone(), &own.name));
+        }
+        if let Some(claim) = &own.resource_claim_name {
+            check::dns1123_subdomain(errors, &path, claim);
+        }
+    }
 }
 
 /// A container that has ended for good does not come back to life.

@@ -1,6 +1,6 @@
 //! Whether a pod, or a template of pods, makes sense.
 
-use super::{containers, scheduling, security, volumes};
+use super::{annotations, containers, scheduling, security, system, volumes};
 use crate::check::{self, Errors};
 use crate::core::resources::{self, Holder};
 use crate::field::{FieldError, FieldPath};
@@ -8,9 +8,10 @@ use crate::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// Marks the API's copy of a pod that a node was given by file.
-pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
-const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// What Linux takes for a hostname.
+const HOSTNAME_BYTES_MAX: usize = 64;
+const RESPONDERS_MAX: usize = 10;
+const RESPONDER_PRIORITY_MAX: i64 = 100_000;
 const NAME_SERVERS_MAX: usize = 3;
 const SEARCHES_MAX: usize = 32;
 const SEARCH_LIST_BYTES_MAX: usize = 2048;
@@ -27,7 +28,7 @@ pub(super) fn pod(pod: &Pod) -> Errors {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let path = FieldPath::new("spec");
-    annotations(&mut errors, &FieldPath::new("metadata").child("annotations"), &pod.metadata, spec, true);
+    annotations::validate(&mut errors, &FieldPath::new("metadata").child("annotations"), &pod.metadata, spec, true);
     self::spec(&mut errors, &path, spec, Place::Pod(&pod.metadata));
     if spec.service_account_name.as_deref().unwrap_or_default().is_empty() {
         for (index, volume) in spec.volumes.iter().flatten().enumerate() {
@@ -60,6 +61,7 @@ pub(super) fn pod_create(pod: &Pod) -> Errors {
         let detail = "cannot be set until all schedulingGates have been cleared";
         errors.push(FieldError::forbidden(path.child("nodeName"), detail));
     }
+    annotations::agree(&mut errors, &path, &pod.metadata, spec);
     errors
 }
 
@@ -71,24 +73,12 @@ pub(crate) fn template(errors: &mut Errors, path: &FieldPath, template: &PodTemp
     let spec = template.spec.as_ref().unwrap_or(&empty_spec);
     check::label_map(errors, &path.child("labels"), meta.labels.as_ref());
     check::annotations(errors, &path.child("annotations"), meta.annotations.as_ref());
-    annotations(errors, &path.child("annotations"), meta, spec, false);
+    annotations::validate(errors, &path.child("annotations"), meta, spec, false);
     self::spec(errors, &path.child("spec"), spec, Place::Template);
+    annotations::agree(errors, &path.child("spec"), meta, spec);
     if spec.ephemeral_containers.as_ref().is_some_and(|containers| !containers.is_empty()) {
         let detail = "ephemeral containers not allowed in pod template";
         errors.push(FieldError::forbidden(path.child("spec").child("ephemeralContainers"), detail));
-    }
-}
-
-fn annotations(errors: &mut Errors, path: &FieldPath, meta: &ObjectMeta, spec: &PodSpec, real_pod: bool) {
-    let Some(annotations) = &meta.annotations else { return };
-    if let Some(value) = annotations.get(MIRROR).filter(|_| real_pod)
-        && spec.node_name.as_deref().unwrap_or_default().is_empty()
-    {
-        let detail = "must set spec.nodeName if mirror pod annotation is set";
-        errors.push(FieldError::invalid(path.key(MIRROR), value, detail));
-    }
-    if let Some(value) = annotations.get(DELETION_COST).filter(|value| value.parse::<i32>().is_err()) {
-        errors.push(FieldError::invalid(path.key(DELETION_COST), value, "must be a 32bit integer"));
     }
 }
 
@@ -127,6 +117,28 @@ fn spec(errors: &mut Errors, path: &FieldPath, spec: &PodSpec, place: Place<'_>)
         }
     }
     resources::list(errors, &path.child("overhead"), spec.overhead.as_ref(), Holder::Container);
+    system::validate(errors, path, spec);
+    responders(errors, &path.child("evictionResponders"), spec);
+}
+
+/// Who has a say before the pod is evicted.
+fn responders(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
+    let responders = spec.eviction_responders.as_deref().unwrap_or_default();
+    if responders.len() > RESPONDERS_MAX {
+        errors.push(FieldError::too_many(path.clone(), responders.len(), RESPONDERS_MAX));
+    }
+    if !responders.is_empty() && spec.scheduling_group.is_some() {
+        errors.push(FieldError::forbidden(path.clone(), "may not be set together with schedulingGroup"));
+    }
+    for (index, responder) in responders.iter().enumerate() {
+        let path = path.index(index);
+        check::domain_prefixed_path(errors, &path.child("name"), &responder.name);
+        if responders[..index].iter().any(|other| other.name == responder.name) {
+            errors.push(FieldError::duplicate(path.child("name"), &responder.name));
+        }
+        let complaints = crate::labels::in_range(responder.priority.into(), 0, RESPONDER_PRIORITY_MAX);
+        check::each(errors, &path.child("priority"), &responder.priority, complaints);
+    }
 }
 
 fn policies(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
@@ -143,15 +155,41 @@ fn names(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
         ("serviceAccountName", &spec.service_account_name),
         ("nodeName", &spec.node_name),
         ("priorityClassName", &spec.priority_class_name),
-        ("runtimeClassName", &spec.runtime_class_name),
     ] {
         if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
             check::dns1123_subdomain(errors, &path.child(field), name);
         }
     }
+    // Left out is not the same as empty here.
+    if let Some(name) = &spec.runtime_class_name {
+        check::dns1123_subdomain(errors, &path.child("runtimeClassName"), name);
+    }
     for (field, name) in [("hostname", &spec.hostname), ("subdomain", &spec.subdomain)] {
         if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
             check::dns1123_label(errors, &path.child(field), name);
+        }
+    }
+    hostname_override(errors, path, spec);
+    if let Some(group) = &spec.scheduling_group {
+        let at = path.child("schedulingGroup");
+        match group.pod_group_name.as_deref() {
+            None => errors.push(FieldError::required(at, "must specify one of: `podGroupName`")),
+            Some(name) => check::dns1123_subdomain(errors, &at.child("podGroupName"), name),
+        }
+    }
+}
+
+/// A name in place of the one that the cluster would give, which therefore cannot be the node's or a full one.
+fn hostname_override(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
+    let Some(name) = spec.hostname_override.as_deref().filter(|name| !name.is_empty()) else { return };
+    let at = path.child("hostnameOverride");
+    check::dns1123_subdomain(errors, &at, name);
+    if name.len() > HOSTNAME_BYTES_MAX {
+        errors.push(FieldError::too_long(at.clone(), HOSTNAME_BYTES_MAX));
+    }
+    for (field, set) in [("hostNetwork", spec.host_network), ("setHostnameAsFQDN", spec.set_hostname_as_fqdn)] {
+        if set == Some(true) {
+            errors.push(FieldError::forbidden(at.clone(), format!("may not be specified when {field} is true")));
         }
     }
 }
@@ -166,6 +204,14 @@ fn resource_claims(errors: &mut Errors, path: &FieldPath, spec: &PodSpec) {
             errors.push(FieldError::duplicate(path.child("name"), &claim.name));
         } else {
             check::dns1123_label(errors, &path.child("name"), &claim.name);
+        }
+        for (field, name) in [
+            ("resourceClaimName", &claim.resource_claim_name),
+            ("resourceClaimTemplateName", &claim.resource_claim_template_name),
+        ] {
+            if let Some(name) = name {
+                check::dns1123_subdomain(errors, &path.child(field), name);
+            }
         }
         let detail = match (&claim.resource_claim_name, &claim.resource_claim_template_name) {
             (Some(_), Some(_)) => "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",

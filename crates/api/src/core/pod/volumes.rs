@@ -1,21 +1,20 @@
 //! Whether a pod's volumes make sense.
 //!
-//! Sources that belong to outside storage (disks of clouds, network file systems) are checked no further than that a
-//! volume has one source only: what can be mounted is the node's to say.
+//! What can be mounted is the node's to say; `outside_volumes` has the sources of storage outside the cluster.
 
-use super::environment;
+use super::{environment, outside_volumes, projected};
 use crate::check::{self, Errors};
+use crate::core::persistent_volume_claim;
 use crate::field::{FieldError, FieldPath};
+use crate::storage::driver_name;
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, ProjectedVolumeSource, ServiceAccountTokenProjection,
-    Volume, VolumeProjection,
+    CSIVolumeSource, DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, NFSVolumeSource,
+    PersistentVolumeClaimTemplate, Volume,
 };
 
 const HOST_PATH_TYPES: &[&str] =
     &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
-const TOKEN_SECONDS_MIN: i64 = 10 * 60;
-const TOKEN_SECONDS_MAX: i64 = 1 << 32;
 
 /// The names of the sources that a volume has; a good volume has one.
 pub(super) fn sources(volume: &Volume) -> Vec<&'static str> {
@@ -108,19 +107,15 @@ fn source(errors: &mut Errors, path: &FieldPath, volume: &Volume, pod: Option<&s
         check::present(errors, path.child("persistentVolumeClaim").child("claimName"), Some(&source.claim_name));
     }
     if let Some(source) = &volume.projected {
-        projected(errors, &path.child("projected"), source);
+        projected::validate(errors, &path.child("projected"), source);
     }
     if let Some(source) = &volume.csi {
-        check::present(errors, path.child("csi").child("driver"), Some(&source.driver));
+        csi(errors, &path.child("csi"), source);
     }
     if let Some(source) = &volume.nfs {
-        let path = path.child("nfs");
-        check::present(errors, path.child("server"), Some(&source.server));
-        check::present(errors, path.child("path"), Some(&source.path));
-        if !source.path.starts_with('/') {
-            errors.push(FieldError::invalid(path.child("path"), &source.path, "must be an absolute path"));
-        }
+        nfs(errors, &path.child("nfs"), source);
     }
+    outside_volumes::of_pod(errors, path, volume);
     if let Some(source) = &volume.image {
         let path = path.child("image");
         if pod.is_some() {
@@ -129,8 +124,12 @@ fn source(errors: &mut Errors, path: &FieldPath, volume: &Volume, pod: Option<&s
         let policies = &["Always", "IfNotPresent", "Never"];
         check::supported(errors, &path.child("pullPolicy"), source.pull_policy.as_deref(), policies);
     }
-    if volume.ephemeral.as_ref().is_some_and(|source| source.volume_claim_template.is_none()) {
-        errors.push(FieldError::required(path.child("ephemeral").child("volumeClaimTemplate"), ""));
+    if let Some(source) = &volume.ephemeral {
+        let path = path.child("ephemeral").child("volumeClaimTemplate");
+        match &source.volume_claim_template {
+            None => errors.push(FieldError::required(path, "")),
+            Some(template) => claim_template(errors, &path, template),
+        }
     }
     if let (Some(_), Some(pod), false) = (&volume.ephemeral, pod, volume.name.is_empty()) {
         let claim = format!("{pod}-{}", volume.name);
@@ -138,6 +137,26 @@ fn source(errors: &mut Errors, path: &FieldPath, volume: &Volume, pod: Option<&s
         let complaints = complaints.into_iter().map(|text| format!("PVC name {claim:?}: {text}"));
         check::each(errors, &path.child("name"), &volume.name, complaints);
     }
+}
+
+/// A driver's volume that lives as long as the pod.
+fn csi(errors: &mut Errors, path: &FieldPath, source: &CSIVolumeSource) {
+    driver_name(errors, &path.child("driver"), &source.driver);
+    match source.node_publish_secret_ref.as_ref().map(|secret| secret.name.as_str()) {
+        None => {}
+        Some("") => errors.push(FieldError::required(path.child("nodePublishSecretRef").child("name"), "")),
+        // Upstream leaves the reference out of this path.
+        Some(name) => check::dns1123_subdomain(errors, &path.child("name"), name),
+    }
+}
+
+fn claim_template(errors: &mut Errors, path: &FieldPath, template: &PersistentVolumeClaimTemplate) {
+    if let Some(meta) = &template.metadata {
+        let path = path.child("metadata");
+        check::annotations(errors, &path.child("annotations"), meta.annotations.as_ref());
+        check::label_map(errors, &path.child("labels"), meta.labels.as_ref());
+    }
+    persistent_volume_claim::spec(errors, &path.child("spec"), &template.spec);
 }
 
 fn empty_dir(errors: &mut Errors, path: &FieldPath, volume: &Volume) {
@@ -148,7 +167,15 @@ fn empty_dir(errors: &mut Errors, path: &FieldPath, volume: &Volume) {
     }
 }
 
-fn host_path(errors: &mut Errors, path: &FieldPath, source: &HostPathVolumeSource) {
+pub(crate) fn nfs(errors: &mut Errors, path: &FieldPath, source: &NFSVolumeSource) {
+    check::present(errors, path.child("server"), Some(&source.server));
+    check::present(errors, path.child("path"), Some(&source.path));
+    if !source.path.starts_with('/') {
+        errors.push(FieldError::invalid(path.child("path"), &source.path, "must be an absolute path"));
+    }
+}
+
+pub(crate) fn host_path(errors: &mut Errors, path: &FieldPath, source: &HostPathVolumeSource) {
     if source.path.is_empty() {
         errors.push(FieldError::required(path.child("path"), ""));
         return;
@@ -157,13 +184,13 @@ fn host_path(errors: &mut Errors, path: &FieldPath, source: &HostPathVolumeSourc
     check::supported_if_set(errors, &path.child("type"), source.type_.as_deref(), HOST_PATH_TYPES);
 }
 
-fn mode(errors: &mut Errors, path: &FieldPath, mode: Option<i32>) {
+pub(super) fn mode(errors: &mut Errors, path: &FieldPath, mode: Option<i32>) {
     if let Some(mode) = mode.filter(|mode| !(0..=0o777).contains(mode)) {
         errors.push(FieldError::invalid(path.clone(), &mode, MODE));
     }
 }
 
-fn keys(errors: &mut Errors, path: &FieldPath, items: &[KeyToPath]) {
+pub(super) fn keys(errors: &mut Errors, path: &FieldPath, items: &[KeyToPath]) {
     for (index, item) in items.iter().enumerate() {
         let path = path.index(index);
         check::present(errors, path.child("key"), Some(&item.key));
@@ -173,7 +200,7 @@ fn keys(errors: &mut Errors, path: &FieldPath, items: &[KeyToPath]) {
     }
 }
 
-fn downward_file(errors: &mut Errors, path: &FieldPath, file: &DownwardAPIVolumeFile) {
+pub(super) fn downward_file(errors: &mut Errors, path: &FieldPath, file: &DownwardAPIVolumeFile) {
     check::present(errors, path.child("path"), Some(&file.path));
     unreserved_path(errors, &path.child("path"), &file.path);
     match (&file.field_ref, &file.resource_field_ref) {
@@ -194,105 +221,7 @@ fn downward_file(errors: &mut Errors, path: &FieldPath, file: &DownwardAPIVolume
     mode(errors, &path.child("mode"), file.mode);
 }
 
-fn projected(errors: &mut Errors, path: &FieldPath, volume: &ProjectedVolumeSource) {
-    mode(errors, &path.child("defaultMode"), volume.default_mode);
-    let mut taken: Vec<&str> = Vec::new();
-    for (index, source) in volume.sources.iter().flatten().enumerate() {
-        let at = path.child("sources").index(index);
-        projection(errors, path, &at, source);
-        for (file, shown) in files(source) {
-            if file.is_empty() {
-                continue;
-            }
-            if taken.contains(&file) {
-                errors.push(FieldError::invalid(path.clone(), shown, "conflicting duplicate paths"));
-            } else {
-                taken.push(file);
-            }
-        }
-    }
-}
-
-fn projection(errors: &mut Errors, volume: &FieldPath, at: &FieldPath, source: &VolumeProjection) {
-    let mut sources = 0;
-    if let Some(secret) = &source.secret {
-        sources += 1;
-        check::present(errors, at.child("secret").child("name"), Some(&secret.name));
-        keys(errors, &at.child("secret").child("items"), secret.items.as_deref().unwrap_or_default());
-    }
-    if let Some(config_map) = &source.config_map {
-        sources += 1;
-        check::present(errors, at.child("configMap").child("name"), Some(&config_map.name));
-        keys(errors, &at.child("configMap").child("items"), config_map.items.as_deref().unwrap_or_default());
-    }
-    if let Some(downward) = &source.downward_api {
-        sources += 1;
-        let path = at.child("downwardAPI");
-        downward.items.iter().flatten().for_each(|file| downward_file(errors, &path, file));
-    }
-    if let Some(token) = &source.service_account_token {
-        sources += 1;
-        projected_token(errors, volume, &at.child("serviceAccountToken"), token);
-    }
-    if let Some(bundle) = &source.cluster_trust_bundle {
-        sources += 1;
-        let path = at.child("clusterTrustBundle");
-        match (&bundle.name, &bundle.signer_name) {
-            (Some(_), Some(_)) => {
-                errors.push(FieldError::invalid(path.clone(), bundle, "only one of name and signerName may be used"));
-            }
-            (None, None) => {
-                errors.push(FieldError::required(path.clone(), "either name or signerName must be specified"));
-            }
-            _ => {}
-        }
-        check::present(errors, path.child("path"), Some(&bundle.path));
-        unreserved_path(errors, &path.child("path"), &bundle.path);
-    }
-    if source.pod_certificate.is_some() {
-        sources += 1;
-    }
-    if sources > 1 {
-        errors.push(FieldError::forbidden(at.clone(), "may not specify more than 1 volume type per source"));
-    }
-}
-
-fn projected_token(errors: &mut Errors, volume: &FieldPath, path: &FieldPath, token: &ServiceAccountTokenProjection) {
-    let seconds = token.expiration_seconds.unwrap_or_default();
-    if seconds < TOKEN_SECONDS_MIN {
-        let detail = "may not specify a duration less than 10 minutes";
-        errors.push(FieldError::invalid(path.child("expirationSeconds"), &seconds, detail));
-    }
-    if seconds > TOKEN_SECONDS_MAX {
-        let detail = "may not specify a duration larger than 2^32 seconds";
-        errors.push(FieldError::invalid(path.child("expirationSeconds"), &seconds, detail));
-    }
-    if token.path.is_empty() {
-        errors.push(FieldError::required(volume.child("path"), ""));
-    } else {
-        unreserved_path(errors, &volume.child("path"), &token.path);
-    }
-}
-
-/// The files that a projection makes, each with what upstream shows when another makes the same.
-fn files(source: &VolumeProjection) -> Vec<(&str, &str)> {
-    let mut files = Vec::new();
-    if let Some(secret) = &source.secret {
-        files.extend(secret.items.iter().flatten().map(|item| (item.path.as_str(), secret.name.as_str())));
-    }
-    if let Some(config_map) = &source.config_map {
-        files.extend(config_map.items.iter().flatten().map(|item| (item.path.as_str(), config_map.name.as_str())));
-    }
-    if let Some(downward) = &source.downward_api {
-        files.extend(downward.items.iter().flatten().map(|file| (file.path.as_str(), file.path.as_str())));
-    }
-    if let Some(bundle) = &source.cluster_trust_bundle {
-        files.push((&bundle.path, &bundle.path));
-    }
-    files
-}
-
-fn no_backsteps(errors: &mut Errors, path: &FieldPath, target: &str) {
+pub(crate) fn no_backsteps(errors: &mut Errors, path: &FieldPath, target: &str) {
     if target.split('/').any(|part| part == "..") {
         errors.push(FieldError::invalid(path.clone(), target, "must not contain '..'"));
     }
@@ -307,7 +236,7 @@ pub(super) fn local_path(errors: &mut Errors, path: &FieldPath, target: &str) {
 }
 
 /// Files whose names begin with `..` are the node's, for swapping a volume's content at once.
-fn unreserved_path(errors: &mut Errors, path: &FieldPath, target: &str) {
+pub(super) fn unreserved_path(errors: &mut Errors, path: &FieldPath, target: &str) {
     local_path(errors, path, target);
     if target.starts_with("..") && !target.starts_with("../") && target != ".." {
         errors.push(FieldError::invalid(path.clone(), target, "must not start with '..'"));

@@ -82,10 +82,14 @@ impl Kind for Service {
     }
 
     fn validate_update(&self, old: &Service) -> Vec<FieldError> {
-        match (&self.spec, &old.spec) {
+        let mut errors = match (&self.spec, &old.spec) {
             (Some(new), Some(old)) => update::validate(new, old),
             _ => Vec::new(),
+        };
+        if self.status != old.status {
+            validate::status(&mut errors, self);
         }
+        errors
     }
 
     fn fields(&self) -> FieldValues {
@@ -112,7 +116,7 @@ impl Kind for Service {
     }
 
     fn validate_name(name: &str, prefix_only: bool) -> Vec<String> {
-        crate::labels::dns1035_label(name, prefix_only)
+        crate::labels::dns1123_label(name, prefix_only)
     }
 }
 

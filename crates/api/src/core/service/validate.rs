@@ -243,3 +243,25 @@ fn traffic_policies(errors: &mut Errors, path: &FieldPath, spec: &ServiceSpec) {
     let distribution = spec.traffic_distribution.as_deref();
     check::supported_if_set(errors, &path.child("trafficDistribution"), distribution, distributions);
 }
+
+/// Where the balancer in front of a service is reached; a service of another type has none.
+pub(super) fn status(errors: &mut Errors, service: &Service) {
+    let path = FieldPath::new("status").child("loadBalancer").child("ingress");
+    let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    let kind = service.spec.as_ref().and_then(|spec| spec.type_.as_deref());
+    if !ingress.is_empty() && kind != Some("LoadBalancer") {
+        errors.push(FieldError::forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'"));
+        return;
+    }
+    for (index, own) in ingress.iter().enumerate() {
+        let path = path.index(index);
+        check::reached_at(errors, &path, own.ip.as_deref(), own.hostname.as_deref());
+        let Some(mode) = &own.ip_mode else { continue };
+        if own.ip.as_deref().unwrap_or_default().is_empty() {
+            let detail = "may not be specified when `ip` is not set";
+            errors.push(FieldError::forbidden(path.child("ipMode"), detail));
+        }
+        check::supported_if_set(errors, &path.child("ipMode"), Some(mode), &["Proxy", "VIP"]);
+    }
+}

@@ -82,8 +82,10 @@ fn fields(message: &'static Message, bytes: &[u8], members: &mut Members, depth_
             (Shape::One, kind, content) => {
                 let value = one(message, field, kind, content, depth_left)?;
                 let keeps_zero = field.zero_counts || field.required || matches!(kind, Type::Message(_));
-                if let Some(value) = value.filter(|value| keeps_zero || !is_zero(value)) {
-                    members.insert(field.name.to_owned(), value);
+                // Of a field that is sent twice the last counts, also where it says nothing.
+                match value.filter(|value| keeps_zero || !is_zero(value)) {
+                    Some(value) => drop(members.insert(field.name.to_owned(), value)),
+                    None => drop(members.shift_remove(field.name)),
                 }
             }
         }
@@ -146,7 +148,7 @@ fn map_entry(
     Ok((key, value.unwrap_or(absent)))
 }
 
-/// A value; `None` for the zero time.
+/// A value; `None` for a time that is none.
 fn one(
     message: &'static Message,
     field: &'static Field,
@@ -199,8 +201,8 @@ fn message(
             quantity => quantity.into(),
         },
         Codec::Time | Codec::MicroTime if bytes.is_empty() => return Ok(None),
-        Codec::Time => time(parts, "%Y-%m-%dT%H:%M:%SZ"),
-        Codec::MicroTime => time(parts, "%Y-%m-%dT%H:%M:%S.%6fZ"),
+        Codec::Time => return Ok(time(parts, "%Y-%m-%dT%H:%M:%SZ")),
+        Codec::MicroTime => return Ok(time(parts, "%Y-%m-%dT%H:%M:%S.%6fZ")),
         Codec::Duration => duration::format(parts.first.cast_signed()).into(),
         Codec::IntOrString if parts.first == 1 => text(parts.third_bytes)?.into(),
         Codec::IntOrString => (parts.second as u32).cast_signed().into(),
@@ -241,13 +243,11 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn time(parts: Parts<'_>, format: &str) -> Value {
+/// `None` for years that no clock shows and JSON cannot say: no time, as the zero time is.
+fn time(parts: Parts<'_>, format: &str) -> Option<Value> {
     let nanos = (parts.second as u32).cast_signed();
-    match Timestamp::new(parts.first.cast_signed(), nanos) {
-        Ok(time) => time.strftime(format).to_string().into(),
-        // Years that no clock shows: upstream cannot write them as JSON either.
-        Err(_) => Value::Null,
-    }
+    let time = Timestamp::new(parts.first.cast_signed(), nanos).ok()?;
+    Some(time.strftime(format).to_string().into())
 }
 
 fn raw(

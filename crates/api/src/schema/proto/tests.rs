@@ -110,7 +110,8 @@ fn every_kind_of_the_table_keeps_its_golden_sample() {
     let Some(samples) = samples() else { return };
     let mut without = Vec::new();
     let mut wrong = Vec::new();
-    for row in crate::object::builtin() {
+    // The samples are those of upstream's documents, which lack the metrics.
+    for row in crate::object::builtin().iter().filter(|row| row.def().group != crate::metrics::GROUP) {
         let def = row.def();
         let group = if def.group.is_empty() { "core" } else { def.group };
         let name = format!("{group}.{}.{}", def.version, def.kind);
@@ -294,4 +295,23 @@ proptest! {
             }
         }
     }
+}
+
+/// Found by the fuzzer: a time of a year that no clock shows, and then the zero time.
+#[test]
+fn a_time_that_is_none_is_not_there() {
+    const LEASE: &str = "k8s.io.api.coordination.v1.Lease";
+    let spec = |times: &[&[u8]]| {
+        let times: Vec<u8> = times.iter().flat_map(|time| [&[34, time.len() as u8], *time].concat()).collect();
+        let raw = [&[18, times.len() as u8], times.as_slice()].concat();
+        let unknown = [&[18, raw.len() as u8], raw.as_slice()].concat();
+        let value = decode(LEASE, &[&MAGIC[..], &unknown].concat()).unwrap();
+        assert_eq!(decode(LEASE, &encode(LEASE, &value).unwrap()).as_ref(), Ok(&value));
+        value["spec"]["renewTime"].clone()
+    };
+    let (no_year, now): (&[u8], &[u8]) = (&[8, 212, 141, 128, 148, 239, 58], &[8, 1]);
+    assert_eq!(spec(&[no_year]), Value::Null);
+    assert_eq!(spec(&[now]), "1970-01-01T00:00:01.000000Z");
+    assert_eq!(spec(&[now, &[]]), Value::Null, "the last one counts");
+    assert_eq!(spec(&[&[], now]), "1970-01-01T00:00:01.000000Z");
 }

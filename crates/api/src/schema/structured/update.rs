@@ -6,6 +6,7 @@ use super::compare::Comparison;
 use super::managed::{Author, Entry, Managed, Operation};
 use super::set::Set;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// As upstream bounds them.
@@ -31,6 +32,10 @@ static UNMANAGED: LazyLock<Set> = LazyLock::new(|| {
     ])
 });
 
+/// How a write reads in versions other than its own, by `group/version`; nothing for one that is no more: what was
+/// managed in it is nobody's.
+pub type OtherVersions = BTreeMap<String, Option<Comparison>>;
+
 /// Without what nobody manages.
 pub(super) fn manageable(mut set: Set) -> Set {
     set.subtract(&UNMANAGED);
@@ -43,8 +48,13 @@ impl Managed {
         if changes.is_empty() {
             return;
         }
+        self.update_in(author, changes, &OtherVersions::new(), now);
+    }
+
+    /// As `update`, where some manage the object in other versions.
+    pub fn update_in(&mut self, author: &Author<'_>, changes: Comparison, others: &OtherVersions, now: Timestamp) {
         let (changed, removed) = changes.split();
-        self.lose(&changed, &removed);
+        self.lose(&changed, &removed, others);
         let taken = manageable(changed);
         if !taken.is_empty() {
             match self.entries.iter_mut().find(|entry| author.is(Operation::Update, entry)) {
@@ -59,12 +69,18 @@ impl Managed {
         self.normalize();
     }
 
-    /// Takes changed and removed fields from everybody.
-    pub(super) fn lose(&mut self, changed: &Set, removed: &Set) {
+    /// Takes changed and removed fields from everybody, by the version that each speaks.
+    pub(super) fn lose(&mut self, changed: &Set, removed: &Set, others: &OtherVersions) {
         for entry in &mut self.entries {
-            for gone in [changed, removed] {
-                entry.set.subtract(gone);
-            }
+            let lost = match others.get(&entry.api_version) {
+                None => [Some(changed), Some(removed), None],
+                Some(Some(other)) => [Some(&other.added), Some(&other.modified), Some(&other.removed)],
+                Some(None) => {
+                    entry.set = Set::default();
+                    continue;
+                }
+            };
+            lost.into_iter().flatten().for_each(|gone| entry.set.subtract(gone));
         }
         self.entries.retain(|entry| !entry.set.is_empty());
     }

@@ -56,13 +56,23 @@ const CHECKS: &[Check] = &[
     strict(19, restricted::seccomp),
 ];
 
-/// How the pod violates the standard, in one sentence; `None` where it does not.
-pub(super) fn violations(subject: &Subject<'_>, standard: Standard) -> Option<String> {
+fn found(subject: &Subject<'_>, standard: Standard) -> Vec<Violation> {
     let applies = |check: &&Check| {
         let spoken_for = check.overridden && standard.level == Level::Restricted;
         check.level <= standard.level && Version(check.since) <= standard.version && !spoken_for
     };
-    let found = CHECKS.iter().filter(applies).filter_map(|check| (check.judge)(subject, standard.version));
-    let texts: Vec<String> = found.map(|one| format!("{} ({})", one.reason, one.detail)).collect();
+    CHECKS.iter().filter(applies).filter_map(|check| (check.judge)(subject, standard.version)).collect()
+}
+
+/// In what ways the pod violates the standard, without the details; `None` where it does not.
+pub(super) fn reasons(subject: &Subject<'_>, standard: Standard) -> Option<String> {
+    let reasons: Vec<&str> = found(subject, standard).iter().map(|one| one.reason).collect();
+    (!reasons.is_empty()).then(|| reasons.join(", "))
+}
+
+/// How the pod violates the standard, in one sentence; `None` where it does not.
+pub(super) fn violations(subject: &Subject<'_>, standard: Standard) -> Option<String> {
+    let found = found(subject, standard);
+    let texts: Vec<String> = found.iter().map(|one| format!("{} ({})", one.reason, one.detail)).collect();
     (!texts.is_empty()).then(|| format!("PodSecurity \"{standard}\": {}", texts.join(", ")))
 }

@@ -1,7 +1,8 @@
 //! A pod as the checks look at it: its containers of every sort, and sentences about several of them.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, Lifecycle, Pod, PodSecurityContext, PodSpec, Probe, SecurityContext, Volume,
+    Capabilities, Container, ContainerPort, Lifecycle, Pod, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    SecurityContext, Volume,
 };
 use std::collections::BTreeMap;
 
@@ -29,6 +30,11 @@ pub(super) struct Subject<'a> {
 impl<'a> Subject<'a> {
     pub(super) fn of_pod(pod: &'a Pod) -> Option<Subject<'a>> {
         Some(Subject { annotations: pod.metadata.annotations.as_ref(), spec: pod.spec.as_ref()? })
+    }
+
+    pub(super) fn of_template(template: &'a PodTemplateSpec) -> Option<Subject<'a>> {
+        let annotations = template.metadata.as_ref().and_then(|meta| meta.annotations.as_ref());
+        Some(Subject { annotations, spec: template.spec.as_ref()? })
     }
 
     /// Init containers first, as upstream names them.
@@ -70,6 +76,10 @@ impl<'a> Subject<'a> {
 
     pub(super) fn volumes(&self) -> &'a [Volume] {
         self.spec.volumes.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn runtime_class(&self) -> Option<&'a str> {
+        self.spec.runtime_class_name.as_deref()
     }
 
     pub(super) fn is_windows(&self) -> bool {

@@ -50,7 +50,7 @@ impl fmt::Display for Standard {
     }
 }
 
-/// What refuses, and what only warns. The third mode, `audit`, is read so that a wrong label is refused.
+/// What refuses, what warns, and what is only noted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) enforce: Standard,
@@ -59,51 +59,78 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// What cannot be read counts as the strictest, so that a slip of the pen opens nothing.
-    pub(super) fn of(labels: Option<&BTreeMap<String, String>>) -> (Policy, Vec<FieldError>) {
+    /// What labels say, and the defaults where they say nothing. What cannot be read counts as the strictest where
+    /// pods are refused, so that a slip of the pen opens nothing, and as nothing where they are only spoken of.
+    pub(super) fn of(labels: Option<&BTreeMap<String, String>>, defaults: Policy) -> (Policy, Vec<FieldError>) {
         let mut errors = Vec::new();
-        let mut mode = |name: &str| Standard {
-            level: level(labels, name, &mut errors),
-            version: version(labels, name, &mut errors),
+        let mut mode = |name: &str, default: Standard, misspelt: Level| {
+            let level = said(labels, &format!("{PREFIX}{name}"), level_of, misspelt, &mut errors);
+            let version = said(labels, &format!("{PREFIX}{name}-version"), version_of, Version::LATEST, &mut errors);
+            (level, version, default)
         };
-        (Policy { enforce: mode("enforce"), audit: mode("audit"), warn: mode("warn") }, errors)
-    }
-}
-
-fn label<'a>(labels: Option<&'a BTreeMap<String, String>>, key: &str) -> Option<&'a str> {
-    labels?.get(key).map(String::as_str)
-}
-
-fn path(key: &str) -> FieldPath {
-    FieldPath::new("metadata").child("labels").key(key)
-}
-
-fn level(labels: Option<&BTreeMap<String, String>>, mode: &str, errors: &mut Vec<FieldError>) -> Level {
-    let key = format!("{PREFIX}{mode}");
-    match label(labels, &key) {
-        None | Some("privileged") => Level::Privileged,
-        Some("baseline") => Level::Baseline,
-        Some("restricted") => Level::Restricted,
-        Some(other) => {
-            let detail = "must be one of privileged, baseline, restricted";
-            errors.push(FieldError::invalid(path(&key), other, detail));
-            Level::Restricted
+        let (enforce, audit, warn) = (
+            mode("enforce", defaults.enforce, Level::Restricted),
+            mode("audit", defaults.audit, Level::Privileged),
+            mode("warn", defaults.warn, Level::Privileged),
+        );
+        let standard = |(level, version, default): (Option<Level>, Option<Version>, Standard)| Standard {
+            level: level.unwrap_or(default.level),
+            version: version.unwrap_or(default.version),
+        };
+        let mut policy = Policy { enforce: standard(enforce), audit: standard(audit), warn: standard(warn) };
+        // What is refused is also warned of, in what makes pods, unless somebody says otherwise.
+        if enforce.0.is_some() && warn.0.is_none() && policy.enforce.level > policy.warn.level {
+            policy.warn.level = policy.enforce.level;
+            policy.warn.version = warn.1.unwrap_or(policy.enforce.version);
         }
+        (policy, errors)
+    }
+
+    pub(super) fn modes(&self) -> [(&'static str, Standard); 3] {
+        [("enforce", self.enforce), ("audit", self.audit), ("warn", self.warn)]
     }
 }
 
-fn version(labels: Option<&BTreeMap<String, String>>, mode: &str, errors: &mut Vec<FieldError>) -> Version {
-    let key = format!("{PREFIX}{mode}-version");
-    let Some(text) = label(labels, &key).filter(|text| *text != "latest") else { return Version::LATEST };
+/// Whether a label speaks of a mode.
+pub(super) fn is_said(labels: Option<&BTreeMap<String, String>>, mode: &str) -> bool {
+    let has = |key: String| labels.is_some_and(|labels| labels.contains_key(&key));
+    has(format!("{PREFIX}{mode}")) || has(format!("{PREFIX}{mode}-version"))
+}
+
+fn said<T>(
+    labels: Option<&BTreeMap<String, String>>,
+    key: &str,
+    read: fn(&str) -> Result<T, &'static str>,
+    misspelt: T,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    let text = labels?.get(key)?;
+    Some(read(text).unwrap_or_else(|why| {
+        errors.push(FieldError::invalid(FieldPath::new("metadata").child("labels").key(key), text, why));
+        misspelt
+    }))
+}
+
+/// # Errors
+/// What it must be.
+pub(super) fn level_of(text: &str) -> Result<Level, &'static str> {
+    match text {
+        "privileged" => Ok(Level::Privileged),
+        "baseline" => Ok(Level::Baseline),
+        "restricted" => Ok(Level::Restricted),
+        _ => Err("must be one of privileged, baseline, restricted"),
+    }
+}
+
+/// # Errors
+/// What it must be.
+pub(super) fn version_of(text: &str) -> Result<Version, &'static str> {
+    if text == "latest" {
+        return Ok(Version::LATEST);
+    }
     let minor = text.strip_prefix("v1.").filter(|minor| *minor == "0" || !minor.starts_with('0'));
-    match minor.and_then(|minor| minor.parse().ok()) {
-        Some(minor) => Version(minor),
-        None => {
-            let detail = "must be \"latest\" or \"v1.x\"";
-            errors.push(FieldError::invalid(path(&key), text, detail));
-            Version::LATEST
-        }
-    }
+    let minor = minor.filter(|minor| minor.bytes().all(|byte| byte.is_ascii_digit()));
+    minor.and_then(|minor| minor.parse().ok()).map(Version).ok_or("must be \"latest\" or \"v1.x\"")
 }
 
 #[cfg(test)]
@@ -112,9 +139,33 @@ mod tests {
 
     fn check(labels: &[(&str, &str)], enforce: &str, wrong: &[&str]) {
         let labels = labels.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect();
-        let (policy, errors) = Policy::of(Some(&labels));
+        let (policy, errors) = Policy::of(Some(&labels), Policy::default());
         assert_eq!(policy.enforce.to_string(), enforce, "{labels:?}");
         assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), wrong, "{labels:?}");
+    }
+
+    #[test]
+    fn what_labels_do_not_say_the_defaults_do() {
+        let standard = |level, version| Standard { level, version };
+        let defaults = Policy {
+            enforce: standard(Level::Baseline, Version(24)),
+            warn: standard(Level::Baseline, Version::LATEST),
+            audit: standard(Level::Restricted, Version::LATEST),
+        };
+        let check = |labels: &[(&str, &str)], wanted: [&str; 3]| {
+            let owned = labels.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect();
+            let modes = Policy::of(Some(&owned), defaults).0.modes().map(|(_, standard)| standard.to_string());
+            assert_eq!(modes, wanted, "{labels:?}");
+        };
+        check(&[], ["baseline:v1.24", "restricted:latest", "baseline:latest"]);
+        check(&[("enforce", "privileged")], ["privileged:v1.24", "restricted:latest", "baseline:latest"]);
+        // A stricter enforcement is warned of.
+        check(&[("enforce", "restricted")], ["restricted:v1.24", "restricted:latest", "restricted:v1.24"]);
+        check(
+            &[("enforce", "restricted"), ("warn", "privileged")],
+            ["restricted:v1.24", "restricted:latest", "privileged:latest"],
+        );
+        check(&[("warn", "wrong"), ("audit", "wrong")], ["baseline:v1.24", "privileged:latest", "privileged:latest"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 fn check(level: &str, version: &str, spec: Value, expected: &str) {
     let labels = [("enforce", level), ("enforce-version", version)];
     let labels = labels.iter().map(|(key, value)| (format!("pod-security.kubernetes.io/{key}"), (*value).to_owned()));
-    let (policy, errors) = Policy::of(Some(&labels.collect()));
+    let (policy, errors) = Policy::of(Some(&labels.collect()), Policy::default());
     assert!(errors.is_empty());
     let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
     let said = violations(&Subject::of_pod(&pod).unwrap(), policy.enforce);

@@ -37,7 +37,7 @@ fn named(headers: &HeaderMap) -> Vec<String> {
     values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
 }
 
-pub(super) fn asks_upgrade(headers: &HeaderMap) -> bool {
+pub(crate) fn asks_upgrade(headers: &HeaderMap) -> bool {
     headers.contains_key(header::UPGRADE) && named(headers).iter().any(|name| name == "upgrade")
 }
 
@@ -52,11 +52,11 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap, upgrade: bool, wanted: impl Fn(&He
     }
 }
 
-pub(super) fn hand_on(from: &HeaderMap, to: &mut HeaderMap, upgrade: bool) {
+pub(crate) fn hand_on(from: &HeaderMap, to: &mut HeaderMap, upgrade: bool) {
     copy(from, to, upgrade, |name| !OURS.contains(&name.as_str()) && !tells_on(name.as_str()));
 }
 
-pub(super) fn hand_back(from: &HeaderMap, to: &mut HeaderMap, upgrade: bool) {
+pub(crate) fn hand_back(from: &HeaderMap, to: &mut HeaderMap, upgrade: bool) {
     copy(from, to, upgrade, |name| !CROSS_ORIGIN.contains(&name.as_str()));
 }
 

@@ -3,7 +3,7 @@
 //! Invariants: who asks is not told on (credentials and impersonation stay here); path and query go on as they were
 //! written; bodies flow both ways and are never held whole.
 
-mod headers;
+pub(crate) mod headers;
 mod html;
 mod rewrite;
 mod target;
@@ -24,9 +24,10 @@ pub(crate) async fn proxy(call: &Call<'_>, parts: &mut request::Parts, body: Inc
     if !call.def().has(Subresource::Proxy) {
         return Err(Status::no_such_path());
     }
-    let address = target::find(call).await?;
     let own = parts.uri.path();
     let rest = rest(own);
+    super::options::of_proxy(call, rest).await?;
+    let address = target::find(call).await?;
     let upgrade = parts.extensions.remove::<OnUpgrade>().filter(|_| headers::asks_upgrade(&parts.headers));
     if rest.is_empty() && upgrade.is_none() && matches!(parts.method, Method::GET | Method::HEAD) {
         return redirect(parts);
@@ -51,7 +52,7 @@ pub(crate) async fn proxy(call: &Call<'_>, parts: &mut request::Parts, body: Inc
             let mut answer = Answer::of("", AnswerBody::empty()).code(StatusCode::SWITCHING_PROTOCOLS);
             headers::hand_back(response.headers(), &mut answer.headers, true);
             let backend = hyper::upgrade::on(&mut response);
-            tokio::spawn(super::splice::splice(upgrade, backend, call.backend.stopping.clone()));
+            answer.spliced = Some(tokio::spawn(super::splice::splice(upgrade, backend, call.backend.stopping.clone())));
             Ok(answer)
         }
         None => {

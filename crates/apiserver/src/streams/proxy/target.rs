@@ -4,11 +4,11 @@ use super::super::dial::Address;
 use super::super::logs::no_access;
 use super::super::pod;
 use crate::call::Call;
+use crate::callout;
 use api::selector::{FieldSelector, Selector};
 use api::{Kind, Status};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use rand::seq::IteratorRandom;
 use registry::{ListQuery, ReadVersion, Selection};
 use rustls::ClientConfig;
 use std::net::IpAddr;
@@ -105,35 +105,21 @@ async fn of_pod(call: &Call<'_>, named: &Named<'_>) -> Result<Address, Status> {
 
 async fn of_service(call: &Call<'_>, named: &Named<'_>) -> Result<Address, Status> {
     let service: Service = object(call, named.name).await?;
-    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
     // A number means the service's own port; endpoints know it by its name.
     let port_name = match named.port.parse::<i32>() {
         Ok(number) => {
-            let found = ports.iter().find(|port| port.port == number);
             let none = || Status::unavailable(format!("no service port {number} found for service {:?}", named.name));
-            found.ok_or_else(none)?.name.as_deref().unwrap_or_default()
+            callout::port_name(&service, number).ok_or_else(none)?
         }
         Err(_) => named.port,
     };
     let slices = slices(call, named.name).await?;
-    if !slices.iter().any(|slice| slice.endpoints.iter().flatten().any(is_ready)) {
+    if !slices.iter().any(|slice| slice.endpoints.iter().flatten().any(callout::is_ready)) {
         return Err(Status::unavailable(format!("no endpoints available for service {:?}", named.name)));
     }
-    let candidates = slices.iter().flat_map(|slice| {
-        let ports = slice.ports.iter().flatten();
-        let ports = ports.filter(|port| port.name.as_deref().unwrap_or_default() == port_name);
-        let number = ports.filter_map(|port| port.port).next();
-        let ready = slice.endpoints.iter().flatten().filter(|endpoint| is_ready(endpoint));
-        ready.filter_map(move |endpoint| Some((endpoint.addresses.first()?.as_str(), u16::try_from(number?).ok()?)))
-    });
-    let chosen = candidates.choose(&mut rand::rng());
     let none = || Status::unavailable(format!("no endpoints available for service {:?}", call.info.name));
-    let (address, port) = chosen.ok_or_else(none)?;
+    let (address, port) = callout::ready_endpoint(&slices, port_name).ok_or_else(none)?;
     named.address(address, port)
-}
-
-fn is_ready(endpoint: &k8s_openapi::api::discovery::v1::Endpoint) -> bool {
-    endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
 }
 
 async fn slices(call: &Call<'_>, service: &str) -> Result<Vec<EndpointSlice>, Status> {

@@ -3,19 +3,21 @@
 use super::{is, is_paused};
 use crate::calls::{At, Selection, text};
 use crate::commands::apply::{LAST_APPLIED, last_applied};
-use crate::commands::output::Output;
-use crate::commands::unavailable;
+use crate::commands::describe::page::Page;
+use crate::commands::describe::template;
+use crate::commands::output::{Output, Printing};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::print::tabbed;
 use crate::target::{Choice, Target};
 use crate::workload::selector_of;
 use api::Kind;
+use api::schema::strategic_merge;
 use client::PatchType;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use serde_json::{Value, json};
 
-const REVISION: &str = "deployment.kubernetes.io/revision";
+pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
@@ -23,7 +25,9 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 pub(crate) struct Arguments {
     #[command(flatten)]
     choice: Choice,
-    /// One revision in detail; not built
+    #[command(flatten)]
+    printing: Printing,
+    /// One revision, with its pods' template
     #[arg(long, default_value_t = 0)]
     revision: i64,
 }
@@ -48,12 +52,30 @@ struct Revision {
 }
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
-    if arguments.revision != 0 {
-        return Err(unavailable("rollout history --revision"));
+    if arguments.revision < 0 {
+        return Err(Failure::message(format!("revision must be a positive integer: {}", arguments.revision)));
     }
-    for target in arguments.choice.targets(context).await? {
+    for target in super::targets(context, &arguments.choice).await? {
         let workload = context.get(target.at()).await?;
         let revisions = revisions(context, &target, &workload).await?;
+        if let Some(format) = arguments.printing.chosen()? {
+            if arguments.revision > 0 && !revisions.iter().any(|one| one.number == arguments.revision) {
+                return Err(Failure::message("unable to find the specified revision"));
+            }
+            for revision in revisions.iter().filter(|one| arguments.revision == 0 || one.number == arguments.revision) {
+                arguments.printing.show(context, &format, &revision.object)?;
+            }
+            continue;
+        }
+        if arguments.revision > 0 {
+            let number = arguments.revision;
+            let text = match revisions.iter().find(|one| one.number == number) {
+                Some(found) => described(&template_at(found, &target, &workload)?, true),
+                None => "No rollout history found.".to_owned(),
+            };
+            context.print(format!("{target} with revision #{number}\n{text}\n"))?;
+            continue;
+        }
         if revisions.is_empty() {
             context.line(format_args!("{target} \nNo rollout history found."))?;
             continue;
@@ -64,6 +86,27 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<()> 
         context.print(format!("{target} \n{table}\n"))?;
     }
     Ok(())
+}
+
+/// The template of a revision: a replica set has it, a controller revision is a patch of it.
+fn template_at(revision: &Revision, target: &Target, workload: &Value) -> Result<Value> {
+    if is::<Deployment>(target) {
+        return Ok(revision.object["spec"]["template"].clone());
+    }
+    let patched = strategic_merge(target.def.message, workload.clone(), revision.object["data"].clone());
+    let mut patched = patched.map_err(|error| Failure::message(error.to_string()))?;
+    Ok(patched["spec"]["template"].take())
+}
+
+/// A template in words.
+fn described(template: &Value, titled: bool) -> String {
+    let mut page = Page::default();
+    if titled {
+        template::describe(template, &mut page);
+    } else {
+        template::inner(template, &mut page);
+    }
+    page.finish()
 }
 
 async fn revisions(context: &Context, target: &Target, workload: &Value) -> Result<Vec<Revision>> {
@@ -98,7 +141,7 @@ fn revision(object: Value) -> Option<Revision> {
 
 pub(super) async fn undo(context: &Context, arguments: &UndoArguments) -> Result<()> {
     let mut failures = Vec::new();
-    for target in arguments.choice.targets(context).await? {
+    for target in super::targets(context, &arguments.choice).await? {
         if let Err(failure) = one(context, arguments, &target).await {
             failures.push(failure);
         }
@@ -107,10 +150,18 @@ pub(super) async fn undo(context: &Context, arguments: &UndoArguments) -> Result
 }
 
 async fn one(context: &Context, arguments: &UndoArguments, target: &Target) -> Result<()> {
-    if arguments.output.is_client_dry_run() {
-        return Err(unavailable("rollout undo --dry-run=client"));
-    }
     let workload = context.get(target.at()).await?;
+    if last_applied(&workload).is_some() {
+        context.remark(format_args!(
+            "Warning: resource {}/{} was previously managed with 'kubectl apply'. Rolling back will not update the \
+             {LAST_APPLIED} annotation, which may cause unexpected behavior on future 'kubectl apply' operations. Consider \
+             using 'kubectl apply' with your previous configuration file instead.",
+            target.def.plural, target.name
+        ))?;
+    }
+    if !(is::<Deployment>(target) || is::<DaemonSet>(target) || is::<StatefulSet>(target)) {
+        return Err(Failure::message(format!("no rollbacker has been implemented for {:?}", target.def.kind)));
+    }
     if is_paused(&workload) {
         let name = &target.name;
         return Err(Failure::message(format!(
@@ -119,6 +170,10 @@ async fn one(context: &Context, arguments: &UndoArguments, target: &Target) -> R
     }
     let revisions = revisions(context, target, &workload).await?;
     let wanted = chosen(&revisions, arguments.to_revision, target)?;
+    if arguments.output.is_client_dry_run() {
+        let template = described(&template_at(wanted, target, &workload)?, false);
+        return arguments.output.tell(context, target, &format!("Pod Template:\n{template}"), &workload);
+    }
     let (kind, patch) = if is::<Deployment>(target) {
         let template = template_of(&wanted.object);
         if same_template(&template, &workload) {
@@ -130,14 +185,6 @@ async fn one(context: &Context, arguments: &UndoArguments, target: &Target) -> R
     } else {
         (PatchType::Strategic, wanted.object["data"].clone())
     };
-    if last_applied(&workload).is_some() {
-        context.remark(format_args!(
-            "Warning: resource {}/{} was previously managed with 'kubectl apply'. Rolling back will not update the \
-             {LAST_APPLIED} annotation, which may cause unexpected behavior on future 'kubectl apply' operations. Consider \
-             using 'kubectl apply' with your previous configuration file instead.",
-            target.def.plural, target.name
-        ))?;
-    }
     let query = [("fieldManager", "kubectl-rollout"), arguments.output.dry_run_query()];
     let after = context.patch(target.at(), kind, &patch, &query).await?;
     arguments.output.tell(context, target, "rolled back", &after)
@@ -155,7 +202,7 @@ fn chosen<'a>(revisions: &'a [Revision], number: i64, target: &Target) -> Result
 }
 
 /// Without the hash that tells replica sets apart.
-fn template_of(replica_set: &Value) -> Value {
+pub(in crate::commands) fn template_of(replica_set: &Value) -> Value {
     let mut template = replica_set.pointer("/spec/template").cloned().unwrap_or_default();
     if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
         labels.shift_remove(TEMPLATE_HASH);

@@ -3,10 +3,12 @@
 mod history;
 mod status;
 
-use super::output::Output;
+pub(super) use history::template_of;
+
+use super::output::{Manager, Printing};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::target::{Choice, Target};
+use crate::target::{Choice, Named, Target};
 use api::Kind;
 use client::PatchType;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
@@ -33,7 +35,9 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
-    output: Output,
+    printing: Printing,
+    #[command(flatten)]
+    manager: Manager,
 }
 
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -53,6 +57,19 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<()> {
     }
 }
 
+/// A kind alone means all its objects.
+async fn targets(context: &Context, choice: &Choice) -> Result<Vec<Target>> {
+    if choice.arguments.is_empty() && choice.files.is_empty() {
+        return Err(Failure::message("required resource not specified"));
+    }
+    let is_kind =
+        choice.files.is_empty() && matches!(crate::target::parse(context, &choice.arguments).await?, Named::Kinds(_));
+    if is_kind && !choice.selects() {
+        return Choice { all: true, ..choice.clone() }.targets(context).await;
+    }
+    choice.targets(context).await
+}
+
 /// Whether the target is of kind `K`, in whatever version.
 fn is<K: Kind>(target: &Target) -> bool {
     target.def.group_resource() == K::DEF.group_resource()
@@ -67,7 +84,11 @@ async fn change(
     patch: impl Fn(&Target, &Value) -> Result<Value, &'static str>,
 ) -> Result<()> {
     let mut failures = Vec::new();
-    for target in arguments.choice.targets(context).await? {
+    let targets = targets(context, &arguments.choice).await?;
+    if targets.is_empty() {
+        return context.remark(format_args!("No resources found in {} namespace.", context.namespace));
+    }
+    for target in targets {
         let supported = if doing == "restarting" {
             is::<Deployment>(&target) || is::<DaemonSet>(&target) || is::<StatefulSet>(&target)
         } else {
@@ -81,9 +102,9 @@ async fn change(
         let object = context.get(target.at()).await?;
         match patch(&target, &object) {
             Ok(patch) => {
-                let query = [("fieldManager", "kubectl-rollout")];
+                let query = [arguments.manager.query("kubectl-rollout")];
                 let after = context.patch(target.at(), PatchType::Strategic, &patch, &query).await?;
-                arguments.output.tell(context, &target, done, &after)?;
+                arguments.printing.tell(context, &target, done, &after)?;
             }
             Err(reason) => failures.push(Failure::message(format!("{resource} {:?} {reason}", target.name))),
         }

@@ -1,5 +1,6 @@
 //! `rollout status`: words about how far a rollout is, until it is through.
 
+use super::history::REVISION;
 use super::is;
 use crate::calls::text;
 use crate::context::Context;
@@ -20,7 +21,7 @@ pub(crate) struct Arguments {
     /// How long to wait; 0 is as long as it takes
     #[arg(long, default_value = "0s")]
     timeout: String,
-    /// Fail when another revision becomes the newest; not built
+    /// Fail when another revision than this is the newest of a deployment; 0 is any
     #[arg(long, default_value_t = 0)]
     revision: i64,
 }
@@ -34,13 +35,13 @@ enum Progress {
 }
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<()> {
-    if arguments.revision != 0 {
-        return Err(crate::commands::unavailable("rollout status --revision"));
+    if arguments.revision < 0 {
+        return Err(Failure::message(format!("revision must be a positive integer: {}", arguments.revision)));
     }
     let limit = duration::parse(&arguments.timeout)?.filter(|limit| !limit.is_zero());
     let deadline = limit.map(|limit| tokio::time::Instant::now() + limit);
     let mut failures = Vec::new();
-    for target in arguments.choice.targets(context).await? {
+    for target in super::targets(context, &arguments.choice).await? {
         match follow::within(deadline, one(context, arguments, &target)).await {
             Some(Ok(())) => {}
             Some(Err(failure)) => failures.push(failure),
@@ -65,6 +66,9 @@ async fn one(context: &Context, arguments: &Arguments, target: &Target) -> Resul
     let mut last = String::new();
     follow::until(context, target, |object| {
         let object = object.ok_or_else(|| Failure::message("object has been deleted"))?;
+        if arguments.revision > 0 && is::<Deployment>(target) {
+            is_newest(object, arguments.revision)?;
+        }
         match progress(object) {
             Progress::Failed(text) => Err(Failure::message(text)),
             Progress::Done(text) => context.line(text).map(Some),
@@ -78,6 +82,21 @@ async fn one(context: &Context, arguments: &Arguments, target: &Target) -> Resul
         }
     })
     .await
+}
+
+/// A revision that another has followed is never through.
+fn is_newest(deployment: &Value, wanted: i64) -> Result<()> {
+    let annotation = deployment.pointer("/metadata/annotations").and_then(|all| all.get(REVISION)?.as_str());
+    let running: i64 = annotation.unwrap_or("0").parse().map_err(|error| {
+        Failure::message(format!(
+            "cannot get the revision of deployment {:?}: {error}",
+            text(deployment, "/metadata/name")
+        ))
+    })?;
+    if running == wanted {
+        return Ok(());
+    }
+    Err(Failure::message(format!("desired revision ({wanted}) is different from the running revision ({running})")))
 }
 
 fn number(object: &Value, pointer: &str) -> i64 {

@@ -8,6 +8,7 @@ use futures::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use spdy::limits::LINGER;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -21,6 +22,8 @@ const MESSAGE_BYTES_MAX: usize = 32 << 20;
 const BUFFER_BYTES: usize = 16 << 10;
 /// Messages that wait for the client.
 const OUTBOUND_MAX: usize = 16;
+/// How long a client may take to answer a ping; one that never does waits this long for its first output.
+const LISTEN_TIMEOUT: Duration = Duration::from_millis(250);
 
 pub(super) async fn socket(io: TokioIo<Upgraded>) -> Socket {
     let config = WebSocketConfig::default()
@@ -39,11 +42,29 @@ pub(super) async fn close(sink: &mut SplitSink<Socket, Message>) -> Result<(), E
 pub(super) struct Channels {
     socket: Socket,
     text: bool,
+    /// What the client said while it was awaited.
+    first: Option<Message>,
 }
 
 impl Channels {
     pub(super) fn new(socket: Socket, text: bool) -> Channels {
-        Channels { socket, text }
+        Channels { socket, text, first: None }
+    }
+
+    /// Waits until the client listens. Older `kubectl`s throw away what arrives before it has its streams, and a
+    /// command's first words can be that fast: an answered ping, or a word of the client's own, says that it reads.
+    pub(super) async fn heard(mut self) -> Channels {
+        let answer = async {
+            self.socket.send(Message::Ping(Bytes::new())).await.ok()?;
+            self.socket.next().await?.ok()
+        };
+        match tokio::time::timeout(LISTEN_TIMEOUT, answer).await {
+            Ok(Some(Message::Pong(_))) => {}
+            // An end is found again by whoever reads next.
+            Ok(message) => self.first = message,
+            Err(_) => tracing::debug!("a client does not answer pings"),
+        }
+        self
     }
 
     /// Runs both directions. When `output` and all that it sent is done, the client is told goodbye and heard out, so
@@ -62,7 +83,7 @@ impl Channels {
             close(&mut sink).await
         };
         let output = output(Outbound { sender, text: self.text });
-        let input = input(Inbound { stream, text: self.text });
+        let input = input(Inbound { stream, text: self.text, first: self.first });
         tokio::pin!(input);
         tokio::select! {
             (written, ()) = async { tokio::join!(writing, output) } => {
@@ -96,18 +117,22 @@ impl Outbound {
 pub(super) struct Inbound {
     stream: SplitStream<Socket>,
     text: bool,
+    first: Option<Message>,
 }
 
 impl Inbound {
     /// The next message and its channel; `None` when the client has left.
     pub(super) async fn next(&mut self) -> Option<(u8, Bytes)> {
         loop {
-            let message = match self.stream.next().await? {
-                Ok(message) => message,
-                Err(error) => {
-                    tracing::debug!(%error, "a client's WebSocket was cut");
-                    return None;
-                }
+            let message = match self.first.take() {
+                Some(first) => first,
+                None => match self.stream.next().await? {
+                    Ok(message) => message,
+                    Err(error) => {
+                        tracing::debug!(%error, "a client's WebSocket was cut");
+                        return None;
+                    }
+                },
             };
             match message {
                 Message::Close(_) => return None,

@@ -63,6 +63,7 @@ impl Opened {
 
 /// Until the command has ended or the client has left.
 pub(super) async fn run(channels: Channels, coding: Coding, session: Session, wanted: Streams) {
+    let channels = channels.heard().await;
     let opened = match Opened::open(&session, wanted).await {
         Ok(opened) => opened,
         Err(error) => {

@@ -29,7 +29,7 @@ fn cordon(client: &Client<'_>) {
     let message = client.ok("get pod late -o jsonpath={.status.conditions[?(@.type==\"PodScheduled\")].message}");
     assert!(message.starts_with("0/1 nodes are available: 1 node(s) were unschedulable. "), "{message}");
     assert_eq!(client.ok("uncordon n0"), "node/n0 uncordoned\n");
-    client.ok("wait --for=condition=Ready pod/late --timeout=30s");
+    client.ok("wait --for=condition=Ready pod/late --timeout=120s");
     let refused = client.fails(1, "drain n0 --timeout=5s");
     assert!(refused.contains("cannot delete Pods that declare no controller"), "{refused}");
     client.ok("delete pod late --grace-period=0 --force");
@@ -50,10 +50,10 @@ fn drain(client: &Client<'_>) {
     client.ok("uncordon n0");
     client.until("get pdb web -o jsonpath={.status.disruptionsAllowed}", "1");
     client.ok("delete pdb web");
-    let drained = client.ok("drain n0 --timeout=30s");
+    let drained = client.ok("drain n0 --timeout=120s");
     assert!(drained.ends_with("node/n0 drained\n"), "{drained}");
     assert_eq!(client.ok("get pods --field-selector=spec.nodeName=n0 -o name"), "");
     client.ok("uncordon n0");
-    client.ok("wait --for=condition=Available deployment/web --timeout=30s");
+    client.ok("wait --for=condition=Available deployment/web --timeout=120s");
     client.ok("delete deployment web");
 }

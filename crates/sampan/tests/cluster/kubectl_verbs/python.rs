@@ -12,7 +12,7 @@ fn the_python_client_streams() {
     with_each_client(|client| {
         let script = "echo up; exec busybox nc -ll -p 9000 -e busybox cat";
         client.ok_args(&["run", "echo", "--image=user-center:v1.0", "--", "sh", "-c", script]);
-        client.ok("wait --for=condition=Ready pod/echo --timeout=30s");
+        client.ok("wait --for=condition=Ready pod/echo --timeout=120s");
         let mut python = client.machine.inside("python3");
         python.env("PYTHONPATH", &library).env("PYTHONDONTWRITEBYTECODE", "1");
         let namespace = client.ok("config view --minify -o jsonpath={..namespace}");

@@ -18,7 +18,7 @@ fn deployments_roll_on_back_and_wait() {
 }
 
 fn rolled(client: &Client<'_>) {
-    let text = client.ok("rollout status deployment/web --timeout=30s");
+    let text = client.ok("rollout status deployment/web --timeout=120s");
     assert!(text.ends_with("deployment \"web\" successfully rolled out\n"), "{text}");
 }
 

@@ -16,6 +16,7 @@ fn pods_are_run_read_and_entered() {
             a_failure_is_told_while_input_is_sent(client);
             exec_with_a_terminal(client);
             attach_with_a_terminal(client);
+            attach_with_input(client);
             copy(client);
         }
         wait_and_events(client);
@@ -28,7 +29,7 @@ fn run_and_logs(client: &Client<'_>) {
     let script = "echo one; echo two; echo three; exec sleep 3600";
     let created = client.ok_args(&["run", "box", "--image=user-center:v1.0", "--", "sh", "-c", script]);
     assert_eq!(created, "pod/box created\n");
-    assert_eq!(client.ok("wait --for=condition=Ready pod/box --timeout=30s"), "pod/box condition met\n");
+    assert_eq!(client.ok("wait --for=condition=Ready pod/box --timeout=120s"), "pod/box condition met\n");
     client.until("logs box", "one\ntwo\nthree\n");
     assert_eq!(client.ok("logs box --tail=1"), "three\n");
     assert_eq!(client.ok("logs box --tail=0"), "");
@@ -75,7 +76,7 @@ fn logs_follow(client: &Client<'_>) {
         "-c",
         "sleep 0.5; echo end",
     ]);
-    client.ok("wait --for=condition=Ready pod/ends --timeout=30s");
+    client.ok("wait --for=condition=Ready pod/ends --timeout=120s");
     assert_eq!(client.ok("logs -f ends"), "end\n");
 }
 
@@ -163,12 +164,32 @@ fn attach_with_a_terminal(client: &Client<'_>) {
          do sleep 0.1; done; echo sized; exit 3']\n",
     );
     client.ok("apply -f typed.yaml");
-    client.ok("wait --for=condition=Ready pod/typed --timeout=30s");
+    client.ok("wait --for=condition=Ready pod/typed --timeout=120s");
     let output = on_a_terminal(client, "attach -it typed", "typed\n");
     let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
     assert!(text.contains("got typed\n") && text.contains("sized\n"), "{}", said(&output));
     client.until("get pod typed -o jsonpath={.status.containerStatuses[0].state.terminated.exitCode}", "3");
     client.ok("delete pod typed");
+}
+
+/// Without a terminal, to the container that is meant where none is named.
+fn attach_with_input(client: &Client<'_>) {
+    client.file(
+        "talk.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: talk}\nspec:\n  restartPolicy: Never\n  \
+         terminationGracePeriodSeconds: 0\n  containers:\n  - name: a\n    image: user-center:v1.0\n    stdin: true\n    \
+         command: [sh, -c, 'read line; echo got $line']\n  - name: b\n    image: user-center:v1.0\n    \
+         command: [sleep, '3600']\n",
+    );
+    client.ok("apply -f talk.yaml");
+    client.ok("wait --for=condition=Ready pod/talk --timeout=120s");
+    let output = with_input(&mut client.command(&["attach", "-i", "talk", "--pod-running-timeout=2m"]), "words\n");
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "got words\n", "{}", said(&output));
+    let remarks = String::from_utf8_lossy(&output.stderr);
+    assert!(remarks.contains("Defaulted container \"a\" out of: a, b"), "{remarks}");
+    client.until("get pod talk -o jsonpath={.status.containerStatuses[0].state.terminated.exitCode}", "0");
+    client.ok("delete pod talk");
 }
 
 fn exec_with_a_terminal(client: &Client<'_>) {
@@ -204,7 +225,7 @@ fn wait_and_events(client: &Client<'_>) {
         .ok("get events --field-selector=involvedObject.name=box,reason=Scheduled -o jsonpath={.items[*].message}");
     assert!(listed.starts_with("Successfully assigned with-") && listed.ends_with("/box to n0"), "{listed}");
     let mut gone =
-        client.command(&["wait", "--for=delete", "pod/ends", "--timeout=30s"]).stdout(Stdio::null()).spawn().unwrap();
+        client.command(&["wait", "--for=delete", "pod/ends", "--timeout=120s"]).stdout(Stdio::null()).spawn().unwrap();
     client.ok("delete pod ends");
     assert!(gone.wait().unwrap().success(), "who waits for the deletion is told");
 }

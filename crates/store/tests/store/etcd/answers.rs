@@ -70,6 +70,20 @@ async fn a_write_is_found_below_what_others_wrote_since() {
     assert_eq!(lossy.direct.revision().await.unwrap(), Revision(25));
 }
 
+/// Whoever was told of it and took it away must not meet it again.
+#[tokio::test]
+async fn a_creation_that_was_undone_meanwhile_is_not_done_again() {
+    let Some(lossy) = Lossy::new().await else { return };
+    let undone = async |direct: &Etcd| {
+        commit(direct, vec![delete("a")]).await;
+    };
+    assert_eq!(lossy.commit(Txn::create(key("a"), value("1")), undone).await, Outcome::Committed(Revision(1)));
+    assert_eq!(lossy.direct.get("a").await.unwrap(), None);
+    let both = Txn { ops: vec![put("a", "1"), put("b", "1")], ..Txn::create(key("a"), value("1")) };
+    assert_eq!(lossy.commit(both, undone).await, Outcome::Committed(Revision(3)));
+    assert_eq!(lossy.direct.revision().await.unwrap(), Revision(4));
+}
+
 #[tokio::test]
 async fn a_conflict_whose_answer_is_lost_is_still_one() {
     let Some(lossy) = Lossy::new().await else { return };

@@ -68,8 +68,11 @@ async fn the_first_owner_stays() {
     }
     let member = Member::single(&[]);
     let store = open(member.options()).await;
-    assert_eq!(store.own("cluster one").await.unwrap(), "cluster one");
-    assert_eq!(open(member.options()).await.own("cluster two").await.unwrap(), "cluster one");
+    assert_eq!(store.shared("owner").await.unwrap(), None);
+    assert_eq!(store.share("owner", b"cluster one").await.unwrap(), b"cluster one");
+    let second = open(member.options()).await;
+    assert_eq!(second.share("owner", b"cluster two").await.unwrap(), b"cluster one");
+    assert_eq!(store.shared("owner").await.unwrap().unwrap(), b"cluster one");
 }
 
 #[tokio::test]

@@ -7,5 +7,6 @@ mod failover;
 mod limits;
 mod member;
 mod proxy;
+mod restore;
 mod suite_of_all;
 mod tls;
