@@ -109,7 +109,7 @@ impl Pods {
 
     /// The rules follow within milliseconds; the deadline is generous.
     async fn until(&self, what: &str, mut done: impl FnMut(&Pods) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !done(self) {
             assert!(Instant::now() < deadline, "not within 20 s: {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -171,7 +171,7 @@ async fn start(client: &Client) -> (podnet::Admission, tokio::task::JoinHandle<(
     let policies = Policies::new(client, options());
     let (mut ready, admission) = (policies.ready(), policies.admission());
     let running = tokio::spawn(policies.run());
-    tokio::time::timeout(Duration::from_secs(20), ready.wait_for(|ready| *ready)).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), ready.wait_for(|ready| *ready)).await.unwrap().unwrap();
     (admission, running)
 }
 

@@ -85,7 +85,7 @@ impl Collector {
     }
 
     async fn heard(&self) {
-        tokio::time::timeout(Duration::from_secs(20), self.changed.notified()).await.expect("a list comes");
+        tokio::time::timeout(Duration::from_secs(60), self.changed.notified()).await.expect("a list comes");
     }
 }
 

@@ -314,7 +314,7 @@ async fn nodes_come_by_volumes_and_what_names_them(authorizer: &Authorizer, memo
 
 /// Waits for what a follower does; a deadline, not a duration.
 async fn until(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "what was waited for did not happen");
         tokio::task::yield_now().await;

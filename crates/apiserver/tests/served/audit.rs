@@ -58,7 +58,7 @@ impl Audited {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), waited).await.expect("the event comes");
+        tokio::time::timeout(Duration::from_secs(60), waited).await.expect("the event comes");
     }
 }
 

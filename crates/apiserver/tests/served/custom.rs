@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 pub(crate) const WIDGETS: &str = "/apis/example.com/v1/namespaces/default/widgets";
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) fn definition() -> Value {
     let schema = json!({"type": "object", "description": "A thing with a size.", "properties": {

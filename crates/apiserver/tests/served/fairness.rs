@@ -60,7 +60,7 @@ async fn until(cluster: &Cluster, what: &str, says: impl Fn(&str) -> bool) {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap_or_else(|_| panic!("{what}"));
+    tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 async fn until_gauge(cluster: &Cluster, gauge: &str, value: u32) {
@@ -199,7 +199,7 @@ async fn a_new_cluster_has_upstreams_schemas_and_says_which_dangle() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), asked).await.unwrap();
     let Some((done, text)) = cluster.kubectl(&["get", "flowschemas"], "").await else { return };
     assert!(done, "{text}");
     let mut shown: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 const GROUP: &str = "/apis/admissionregistration.k8s.io/v1";
 pub(crate) const MAPS: &str = "/api/v1/namespaces/default/configmaps";
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) fn path(kind: &str) -> String {
     let plural = kind.to_lowercase().replace("policy", "policies").replace("policiesbinding", "policybindings");

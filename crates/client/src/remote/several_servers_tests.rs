@@ -88,7 +88,7 @@ impl Seen {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), looked).await.unwrap_or_else(|_| panic!("waited for {what}"))
+        tokio::time::timeout(Duration::from_secs(60), looked).await.unwrap_or_else(|_| panic!("waited for {what}"))
     }
 }
 
@@ -234,7 +234,7 @@ async fn a_server_that_hangs_is_left() {
     let through = format!("https://{}", proxy.local_addr().unwrap());
     tokio::spawn(pass_on(proxy, first.address, hang));
     let servers = Arc::new(Servers::new(&through, [second.url()]));
-    let soon = Duration::from_millis(100);
+    let soon = Duration::from_millis(500);
     let patience = Patience { connect: soon * 50, ping_every: soon, pong: soon * 5, silence: None };
     let remote = Remote::with(config(&authority), servers.clone(), patience).unwrap();
     remote.get_path("/version").await.unwrap();
@@ -263,7 +263,7 @@ async fn a_server_that_only_takes_connections_is_left() {
     let second = TestServer::start(&authority, "127.0.0.1:0").await;
     let silent = format!("https://{}", silent.local_addr().unwrap());
     let servers = Arc::new(Servers::new(&silent, [second.url()]));
-    let soon = Duration::from_millis(500);
+    let soon = Duration::from_secs(3);
     let patience = Patience { connect: soon, ping_every: soon * 20, pong: soon, silence: None };
     let remote = Remote::with(config(&authority), servers.clone(), patience).unwrap();
     remote.call(write()).await.unwrap();

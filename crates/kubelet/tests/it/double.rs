@@ -107,7 +107,7 @@ impl Double {
                 changes.changed().await.unwrap();
             }
         };
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await;
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await;
         assert!(waited.is_ok(), "waited too long for: {what}");
     }
 }

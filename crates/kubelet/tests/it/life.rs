@@ -71,7 +71,7 @@ pub(crate) async fn wait_for(what: &str, done: impl Fn() -> bool) {
         }
     };
     assert!(
-        tokio::time::timeout(std::time::Duration::from_secs(10), waiting).await.is_ok(),
+        tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.is_ok(),
         "waited too long for {what}"
     );
 }

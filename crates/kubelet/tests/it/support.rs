@@ -101,7 +101,7 @@ impl TestNode {
 
     pub(crate) async fn until(&self, name: &str, what: &str, done: impl Fn(&PodStatus) -> bool) -> PodStatus {
         let waiting = self.fake.until(what, |_| self.status(name).is_some_and(|status| done(&status)));
-        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
         assert!(waited.is_ok(), "waited too long for {what}: {:#?}", self.status(name));
         self.status(name).unwrap()
     }
@@ -112,7 +112,7 @@ impl TestNode {
 
     pub(crate) async fn until_gone(&self, name: &str) {
         let waiting = self.fake.until("the pod to be gone", |fake| fake.get::<Pod>("default", name).is_none());
-        assert!(tokio::time::timeout(Duration::from_secs(20), waiting).await.is_ok(), "{:#?}", self.status(name));
+        assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok(), "{:#?}", self.status(name));
     }
 
     /// Reasons of the events about pods, in order.

@@ -117,6 +117,6 @@ async fn objects_are_read_again_when_their_key_comes() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), readable).await.expect("it is read again");
+    tokio::time::timeout(std::time::Duration::from_secs(60), readable).await.expect("it is read again");
     assert!(registry.find("", "v1", Pod::DEF.plural).is_some());
 }

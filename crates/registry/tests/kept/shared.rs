@@ -188,7 +188,7 @@ async fn events(server: &Server, after: registry::Revision, updates: usize) -> V
     let start = Start::After(after);
     let mut watcher = server.registry.watch(&server.maps, Selection::all("ns"), start).await.unwrap();
     let mut seen = Vec::new();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while seen.len() < 2 * updates {
         assert!(tokio::time::Instant::now() < deadline, "only {} events", seen.len());
         match watcher.try_next().unwrap() {

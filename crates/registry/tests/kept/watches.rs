@@ -34,7 +34,7 @@ fn line(line: &[u8]) -> String {
 /// Everything up to a revision, as `+a ~a -a`, `=N` for the end of the initial state.
 async fn told(watcher: &mut Watcher, until: Revision) -> String {
     let mut told = Vec::new();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while watcher.position() < until {
         assert!(tokio::time::Instant::now() < deadline, "{told:?} at {}", watcher.position());
         match watcher.try_next().unwrap() {
@@ -50,7 +50,7 @@ async fn told(watcher: &mut Watcher, until: Revision) -> String {
             })),
             Some(Step::Lines { lines, .. }) => told.extend(lines.split_inclusive(|byte| *byte == b'\n').map(line)),
             None if watcher.position() < until => {
-                tokio::time::timeout(Duration::from_secs(10), watcher.changed()).await.unwrap();
+                tokio::time::timeout(Duration::from_secs(60), watcher.changed()).await.unwrap();
             }
             None => {}
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use runtime::image::{Credentials, Digest, ImageError, ImageStore, Limits, Options, Settings};
+use runtime::image::{Credentials, Digest, ImageError, ImageStore, Limits, Options, Settings, Timing};
 use serde_json::json;
 
 use crate::build::{Image, Layer, gzip};
@@ -31,8 +31,16 @@ fn asks_for(request: &Request, digest: &str) -> bool {
 
 /// Pulls from a registry that has the image but for what the script says; nothing may be left.
 async fn fails(image: Image, script: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> String {
+    fails_within(timing(), image, script).await
+}
+
+async fn fails_within(
+    timing: Timing,
+    image: Image,
+    script: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+) -> String {
     let server = Server::with_image(image, script).await;
-    let store = Store::new(&server.address);
+    let store = Store::timed(&server.address, timing);
     let error = store.store.pull(&server.name(), None).await.unwrap_err().to_string();
     store.assert_empty().await;
     error
@@ -148,18 +156,19 @@ async fn a_layer_must_have_the_diff_id_of_the_config() {
 #[tokio::test]
 async fn a_registry_that_hangs_is_given_up() {
     let started = Instant::now();
-    let error = fails(image(), |_| Some(Answer::silence())).await;
+    let soon = Duration::from_millis(500);
+    let error = fails_within(Timing { answer: soon, ..timing() }, image(), |_| Some(Answer::silence())).await;
     assert!(error.contains("no answer within 0.5s"), "{error}");
 
     let image = image();
     let digest = image.layer_digests[1].clone();
     let blob = image.blobs[&digest].clone();
-    let error = fails(image, move |request| {
+    let error = fails_within(Timing { silence: soon, ..timing() }, image, move |request| {
         asks_for(request, &digest).then(|| Answer::declaring(blob.len(), 200, &[], &blob[..10]).then_hang())
     })
     .await;
     assert!(error.contains("the registry sent nothing for 0.5s"), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(60), "by these bounds, not by the longer ones");
 }
 
 #[tokio::test]

@@ -12,22 +12,22 @@ pub(crate) struct Store {
     pub(crate) store: DiskStore,
 }
 
-/// Short bounds, so that tests of slow registries are quick.
+/// Tries again at once.
 pub(crate) fn timing() -> Timing {
-    Timing {
-        answer: Duration::from_millis(500),
-        silence: Duration::from_millis(500),
-        attempts: 3,
-        back_off: Duration::from_millis(1),
-    }
+    let patience = Duration::from_secs(60);
+    Timing { answer: patience, silence: patience, attempts: 3, back_off: Duration::from_millis(1) }
 }
 
 impl Store {
     /// A store that speaks plain HTTP to this registry.
     pub(crate) fn new(registry: &str) -> Store {
+        Store::timed(registry, timing())
+    }
+
+    pub(crate) fn timed(registry: &str, timing: Timing) -> Store {
         let plain = RegistryOptions { plain_http: true, ..RegistryOptions::default() };
         let registries = HashMap::from([(registry.to_owned(), plain)]);
-        Store::with(Options { distribution: Settings { registries, timing: timing() }, limits: Limits::default() })
+        Store::with(Options { distribution: Settings { registries, timing }, limits: Limits::default() })
     }
 
     pub(crate) fn with(options: Options) -> Store {
@@ -84,7 +84,7 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
 
 /// Waits until it holds; what it waits for tells no one.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -16,7 +16,7 @@ use runtime::{Embedded, Network, NetworkError, Options, PodNetwork};
 use tokio_stream::StreamExt;
 
 /// Longer than anything takes, short enough to see that it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What containers run in.
 pub(crate) struct Images {

@@ -79,7 +79,7 @@ async fn a_flipped_bit_in_the_last_frame_is_a_torn_write_and_before_it_an_error(
 
 /// Commits until a snapshot is there; the thread that writes it may take its time.
 async fn until_snapshot(store: &Embedded) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     for n in 0.. {
         commit(store, n).await.unwrap();
         if store.stats().snapshots > 0 {

@@ -65,7 +65,7 @@ pub(crate) async fn commit(store: &impl Store, ops: Vec<Op>) -> Revision {
 pub(crate) async fn batches(watch: &mut dyn Watch, events: usize) -> Vec<Vec<Event>> {
     let mut batches: Vec<Vec<Event>> = Vec::new();
     while batches.iter().map(Vec::len).sum::<usize>() < events {
-        let next = tokio::time::timeout(Duration::from_secs(20), watch.next()).await;
+        let next = tokio::time::timeout(Duration::from_secs(60), watch.next()).await;
         batches.push(next.expect("an event comes in time").expect("the watch goes on"));
     }
     batches

@@ -160,7 +160,7 @@ async fn a_converter_that_is_silent_does_not_hold_the_server() {
     let begun = std::time::Instant::now();
     cluster.shutdown().await;
     drop(watch);
-    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(28), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ const AT_ONCE: usize = 6;
 const GONE_FROM_DESCRIBERS: &[&str] = &["IPAddress", "ServiceCIDR", "VolumeAttributesClass"];
 /// Kinds whose sample carries what kubectl would have to parse: no real request of a certificate.
 const UNREADABLE_SAMPLES: &[&str] = &["CertificateSigningRequest"];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Cells stand three spaces apart.
 fn cells(line: &str) -> Vec<&str> {

@@ -99,7 +99,7 @@ async fn a_server_that_is_silent_is_waited_for_no_longer_than_it_says() {
     server.silence("v");
     let begun = Instant::now();
     let message = failure(&cluster).await;
-    assert!((Duration::from_secs(1)..Duration::from_secs(8)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!((Duration::from_secs(1)..Duration::from_secs(10)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     let url = server.url("v");
     let says = format!("failed to call webhook: Post \"{url}?timeout=1s\": context deadline exceeded");
     assert!(message.ends_with(&says), "{message}");

@@ -35,7 +35,7 @@ async fn a_claim_is_one_holders_until_it_is_released_or_its_holder_dies() {
     drop(second);
     let died = Instant::now();
     let third = one.claim("claims/lead", "one again").await.unwrap();
-    assert!(died.elapsed() < Duration::from_secs(6), "{:?}", died.elapsed());
+    assert!(died.elapsed() < Duration::from_secs(30), "{:?}", died.elapsed());
     assert!(matches!(two.commit(fenced(fence, "3")).await.unwrap(), Outcome::Conflict(_)));
     assert!(matches!(one.commit(fenced(third.fence(), "4")).await.unwrap(), Outcome::Committed(_)));
     assert_eq!(two.get("/a").await.unwrap().unwrap().value, "4");
@@ -56,7 +56,7 @@ async fn a_holder_outlives_etcds_absence_and_is_told_of_the_end() {
     two.revision().await.unwrap();
     assert!(matches!(one.commit(fenced(claim.fence(), "1")).await.unwrap(), Outcome::Committed(_)));
     two.commit(Txn { checks: Vec::new(), ops: vec![Op::Delete { key: "claims/lead".into() }] }).await.unwrap();
-    let why = tokio::time::timeout(Duration::from_secs(10), claim.lost()).await.unwrap();
+    let why = tokio::time::timeout(Duration::from_secs(60), claim.lost()).await.unwrap();
     assert!(why.to_string().contains("took its key away"), "{why}");
 }
 

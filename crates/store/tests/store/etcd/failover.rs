@@ -65,7 +65,7 @@ async fn follow(store: Arc<Etcd>, until: tokio::sync::oneshot::Receiver<Revision
 }
 
 async fn acknowledged_beyond(acknowledged: &AtomicU64, count: u64) {
-    let deadline = Instant::now() + Duration::from_secs(40);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while acknowledged.load(Ordering::SeqCst) < count {
         assert!(Instant::now() < deadline, "only {acknowledged:?} of {count} writes were acknowledged");
         tokio::time::sleep(Duration::from_millis(5)).await;
